@@ -1,0 +1,48 @@
+/*
+ * A growing byte buffer that is born with a maximum.
+ *
+ * Appending never returns an error: the first failure (out of memory, or the maximum reached)
+ * is remembered, empties the buffer, and every later append does nothing. Build the whole text
+ * and ask buf_error() once. The data is always followed by a NUL byte that is not counted, so
+ * it may be used as a C string when it holds no NUL of its own.
+ *
+ * The caller owns the struct; the buffer owns its bytes until buf_release() or buf_take().
+ */
+#ifndef MIH_COMMON_BUF_H
+#define MIH_COMMON_BUF_H
+
+#include <stddef.h>
+
+struct buf {
+    char *data;   /* NULL until the first append; NUL-terminated afterwards */
+    size_t len;   /* bytes in use, without the NUL */
+    size_t cap;   /* bytes allocated */
+    size_t max;   /* most bytes it may ever hold, without the NUL */
+    int error;    /* 0, -ENOMEM or -EMSGSIZE */
+};
+
+/* Starts an empty buffer of at most max bytes. Allocates nothing. */
+void buf_init(struct buf *b, size_t max);
+
+/* Frees the bytes; the buffer is empty, without error, and usable again. */
+void buf_release(struct buf *b);
+
+/* Empties the buffer and clears its error, keeping the memory for the next use. */
+void buf_reset(struct buf *b);
+
+void buf_add(struct buf *b, const void *bytes, size_t len);
+void buf_adds(struct buf *b, const char *text);
+void buf_addc(struct buf *b, char c);
+void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* 0, -ENOMEM or -EMSGSIZE: the first thing that went wrong since init, reset or release. */
+int buf_error(const struct buf *b) __attribute__((warn_unused_result));
+
+/* The text so far; "" when nothing was appended. Never NULL. */
+const char *buf_text(const struct buf *b);
+
+/* Hands the bytes (NUL-terminated, malloc) to the caller and leaves the buffer empty; NULL when
+ * the buffer has an error or memory is out. ret_len may be NULL. */
+char *buf_take(struct buf *b, size_t *ret_len) __attribute__((warn_unused_result));
+
+#endif

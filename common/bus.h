@@ -1,0 +1,196 @@
+/*
+ * One connection to RabbitMQ. This module alone knows librabbitmq and owns its traps.
+ *
+ * A bus belongs to one thread. bus_open() blocks (name look-up, TCP, TLS, login) and so do the
+ * calls marked "blocks", each for at most rpc_timeout_ms; bus_drain() never does: it takes the
+ * frames that have arrived, puts messages together itself, and calls the handlers. After any
+ * call returned a negative value the connection is lost: close it and open another one.
+ *
+ * Every publication is persistent, mandatory and confirmed. It is safe at the broker when
+ * its confirm arrived with ack and no return came before it; bus tells both by number.
+ *
+ * librabbitmq sends heartbeats only inside its own calls: call bus_tick() every second.
+ */
+#ifndef MIH_COMMON_BUS_H
+#define MIH_COMMON_BUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bus;
+
+struct bus_options {
+    const char *urls;            /* comma-separated amqp:// and amqps:// URLs, tried in turn */
+    const char *ca_file;         /* PEM file for amqps; "" takes the system's bundle */
+    const char *connection_name; /* shown by the broker's management */
+    int heartbeat_s;
+    int connect_timeout_ms;
+    int rpc_timeout_ms;
+};
+
+/* What went wrong, in words for the log: which URL (password masked), which step, why. */
+struct bus_error {
+    char text[256];
+};
+
+/* One header field of a message. Text unless text is NULL. */
+struct bus_field {
+    const char *name;
+    const char *text;
+    int64_t number;
+};
+
+/* A delivery or a returned message. Everything in it is valid during the handler call only,
+ * unless the handler takes the body with bus_take_body(). */
+struct bus_message {
+    uint16_t channel;
+    uint64_t tag;              /* delivery tag; 0 for a returned message */
+    bool redelivered;
+    const char *consumer_tag;  /* "" for a returned message */
+    const char *exchange;
+    const char *routing_key;
+    const char *message_id;    /* "" where the publisher set none; likewise below */
+    const char *type;
+    const char *app_id;
+    const char *content_type;
+    uint64_t timestamp;        /* seconds, 0 = none */
+    const char *body;
+    size_t body_len;
+    bool body_too_large;       /* above max_body_bytes: body is NULL, body_len tells its size */
+    const struct bus_headers *headers;
+};
+
+/* The text of a header; "" when it is missing or not text. Valid as long as the message. */
+const char *bus_header_text(const struct bus_headers *headers, const char *name);
+
+/* The number of a header, or fallback when it is missing or not a number. */
+int64_t bus_header_number(const struct bus_headers *headers, const char *name, int64_t fallback);
+
+/* Hands the body (malloc, NUL-terminated) of the delivery being handled to the caller. */
+char *bus_take_body(struct bus *bus) __attribute__((warn_unused_result));
+
+struct bus_handlers {
+    void *context;
+    void (*on_delivery)(void *context, const struct bus_message *m);
+    /* The broker decided on publication `number` (and, when multiple, all open ones before). */
+    void (*on_confirm)(void *context, uint16_t channel, uint64_t number, bool multiple, bool ack);
+    /* Publication `number` reached no queue; its confirm follows. */
+    void (*on_return)(void *context, uint64_t number, int code, const char *text);
+    /* The broker ended a consumer (its queue was deleted, or lost its leader). */
+    void (*on_cancelled)(void *context, uint16_t channel, const char *consumer_tag);
+    /* The broker closed a channel; everything unacknowledged on it will be redelivered. */
+    void (*on_channel_closed)(void *context, uint16_t channel, int code, const char *text);
+    /* The broker stopped or resumed reading from this connection (memory or disk alarm). */
+    void (*on_blocked)(void *context, bool blocked, const char *reason);
+};
+
+struct bus_publication {
+    const char *exchange;
+    const char *routing_key;
+    const char *message_id;
+    const char *type;
+    const char *app_id;
+    const char *content_type;
+    uint64_t timestamp;             /* seconds, 0 = none */
+    const void *body;
+    size_t body_len;
+    const struct bus_field *fields; /* headers; n_fields of them */
+    size_t n_fields;
+};
+
+/* Blocks. Connects to the first of the URLs, from number `start` on (modulo their number), that
+ * answers. 0, or a negative errno with ret_error filled. handlers are copied. */
+int bus_open(const struct bus_options *options, unsigned start, const struct bus_handlers *handlers,
+             struct bus **ret_bus, struct bus_error *ret_error) __attribute__((warn_unused_result));
+
+/* A bus may be opened in one thread and handed to another; this sets the handlers anew. */
+void bus_set_handlers(struct bus *bus, const struct bus_handlers *handlers);
+
+/* Closes the connection without waiting for the broker and frees it; NULL is allowed. */
+void bus_free(struct bus *bus);
+
+int bus_fd(const struct bus *bus);
+
+/* Which broker it is connected to, as host:port/vhost. */
+const char *bus_peer(const struct bus *bus);
+
+/* Largest body that is kept; larger messages arrive with body_too_large set. */
+void bus_set_max_body(struct bus *bus, size_t max_body_bytes);
+
+/* Takes what has arrived and calls the handlers. Never blocks. 0, or negative: connection lost,
+ * bus_reason() tells why. */
+int bus_drain(struct bus *bus) __attribute__((warn_unused_result));
+
+/* True while data already read from the socket waits to be handled: poll(2) would not tell. */
+bool bus_pending(const struct bus *bus);
+
+/* Sends a heartbeat when one is due and notices a silent broker. Call it every second. */
+int bus_tick(struct bus *bus) __attribute__((warn_unused_result));
+
+/* Why the last call failed. Valid until the next one. */
+const char *bus_reason(const struct bus *bus);
+
+/* Blocks. confirms: put the channel into confirm mode. */
+int bus_channel_open(struct bus *bus, uint16_t channel, bool confirms)
+    __attribute__((warn_unused_result));
+
+/* Does not wait for the broker's answer: at most `prefetch` unacknowledged for each consumer
+ * that starts on the channel after it. */
+int bus_qos(struct bus *bus, uint16_t channel, uint16_t prefetch) __attribute__((warn_unused_result));
+
+/* Does not wait for the broker's answer: failure arrives as on_channel_closed. */
+int bus_consume(struct bus *bus, uint16_t channel, const char *queue, const char *consumer_tag,
+                bool exclusive) __attribute__((warn_unused_result));
+int bus_cancel(struct bus *bus, uint16_t channel, const char *consumer_tag)
+    __attribute__((warn_unused_result));
+
+/* Closes a channel without waiting: what is unacknowledged on it goes back to its queue. The
+ * number may be opened again once on_channel_closed was called for it (code 0: as asked). */
+int bus_channel_close(struct bus *bus, uint16_t channel) __attribute__((warn_unused_result));
+
+int bus_ack(struct bus *bus, uint16_t channel, uint64_t tag, bool multiple)
+    __attribute__((warn_unused_result));
+int bus_reject(struct bus *bus, uint16_t channel, uint64_t tag, bool requeue)
+    __attribute__((warn_unused_result));
+
+/* Sends a publication; ret_number is what on_confirm and on_return will tell. May block while
+ * the broker does not read: publish only from a thread that may wait. */
+int bus_publish(struct bus *bus, uint16_t channel, const struct bus_publication *p,
+                uint64_t *ret_number) __attribute__((warn_unused_result));
+
+/*
+ * Topology. All block. 0 is done; BUS_REFUSED: the broker said no (bus_reason() has its code
+ * and words; the channel was reopened and is usable); negative: connection lost.
+ */
+enum { BUS_REFUSED = 1 };
+
+int bus_declare_exchange(struct bus *bus, uint16_t channel, const char *name, const char *kind)
+    __attribute__((warn_unused_result));
+
+/* Durable. fields are the x-arguments. */
+int bus_declare_queue(struct bus *bus, uint16_t channel, const char *name,
+                      const struct bus_field *arguments, size_t n_arguments)
+    __attribute__((warn_unused_result));
+
+/* A queue of this connection alone, deleted with it; the broker chooses the name. */
+int bus_declare_private_queue(struct bus *bus, uint16_t channel, char *ret_name, size_t size)
+    __attribute__((warn_unused_result));
+
+/* Passive declare: the number of ready messages and of consumers; never creates anything. */
+int bus_queue_depth(struct bus *bus, uint16_t channel, const char *name, uint32_t *ret_messages,
+                    uint32_t *ret_consumers) __attribute__((warn_unused_result));
+int bus_delete_queue(struct bus *bus, uint16_t channel, const char *name)
+    __attribute__((warn_unused_result));
+int bus_bind(struct bus *bus, uint16_t channel, const char *queue, const char *exchange,
+             const char *routing_key) __attribute__((warn_unused_result));
+int bus_unbind(struct bus *bus, uint16_t channel, const char *queue, const char *exchange,
+               const char *routing_key) __attribute__((warn_unused_result));
+
+/* Writes url with its password masked, for logs: amqp://user:***@host:5672/vhost. */
+void bus_mask_url(const char *url, char *ret_text, size_t size);
+
+/* 0 when every URL of the list can be parsed; otherwise -EINVAL and the reason. For settings. */
+int bus_check_urls(const char *urls, struct bus_error *ret_error) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * One Moodle event as it came from the broker: its properties and its parsed body.
+ *
+ * Pure. envelope_parse() refuses (with a reason that names the fault and the place) what is
+ * not one JSON object with a text `eventname`, is larger or deeper than the limits, or is not
+ * valid UTF-8. It never alters a value: a number that would be changed is refused.
+ *
+ * The envelope borrows the body and the properties; it owns the parsed tree.
+ */
+#ifndef MIH_COMMON_ENVELOPE_H
+#define MIH_COMMON_ENVELOPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+
+struct json_object;
+struct json_tokener;
+
+enum { ENVELOPE_MAX_DEPTH = 32, ENVELOPE_ID_SIZE = 128 };
+
+struct envelope {
+    char message_id[ENVELOPE_ID_SIZE]; /* as sent; derived from the body when there was none */
+    const char *eventname;             /* in the tree */
+    const char *body;
+    size_t body_len;
+    struct json_object *root;
+};
+
+struct envelope_limits {
+    size_t max_bytes;
+    unsigned max_depth;
+};
+
+/* A parser that is reused from message to message. NULL when memory is out. */
+struct json_tokener *envelope_parser_new(void);
+void envelope_parser_free(struct json_tokener *parser);
+
+/* 0; -EBADMSG, -EMSGSIZE or -ENOMEM with ret_reason filled (at most reason_size). message_id may
+ * be ""; one that holds anything but visible ASCII, or ".", or is too long is -EBADMSG. The body
+ * must stay valid until envelope_release(). */
+int envelope_parse(struct envelope *e, struct json_tokener *parser,
+                   const struct envelope_limits *limits, const char *message_id, const char *body,
+                   size_t body_len, char *ret_reason, size_t reason_size)
+    __attribute__((warn_unused_result));
+
+void envelope_release(struct envelope *e);
+
+/* `\core\event\user_created` -> `core.user_created`; `\mod_quiz\event\*` -> `mod_quiz.#`; other
+ * backslashes after `\event\` become dots. 0 or -EINVAL (not an event class name, > 255 bytes). */
+int envelope_routing_key(const char *eventname, char *ret_key, size_t size)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * The services and rules as the worker knows them: an immutable snapshot, replaced as a whole.
+ *
+ * A catalog is built from rows (by whoever read them) and then sealed: sealing compiles every
+ * template and endpoint and indexes the rules by event name. A rule that cannot be compiled stays
+ * in the catalog with its fault, so that its events become dead letters that name it, instead of
+ * vanishing. References are counted: a delivery under way keeps the snapshot it started with.
+ * One thread (the loop's) takes and drops references; building may happen on another.
+ */
+#ifndef MIH_DISPATCHER_CATALOG_H
+#define MIH_DISPATCHER_CATALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct catalog;
+struct template;
+
+enum service_type { SERVICE_REST, SERVICE_SOAP, SERVICE_AMQP };
+enum service_auth { AUTH_NONE, AUTH_BEARER, AUTH_APIKEY };
+
+/* As in the table local_integrationhub_svc (COMPAT 3). Texts may be NULL for SQL NULL. */
+struct service_row {
+    int64_t id;
+    const char *name;
+    const char *type;
+    const char *base_url;
+    const char *auth_type;
+    const char *auth_token;
+    int64_t timeout_s;
+    int64_t max_concurrency;
+    bool enabled;
+};
+
+struct rule_row {
+    int64_t id;
+    int64_t service_id;
+    const char *eventname;
+    const char *endpoint;
+    const char *http_method;
+    const char *payload_template;
+    bool enabled;
+};
+
+struct rule {
+    int64_t id;
+    char *eventname;             /* \component\event\name, or with * as the last part */
+    bool wildcard;
+    bool enabled;
+    char routing_key[256];       /* "" when the event name is not valid: see fault */
+    char method[12];             /* upper case */
+    struct template *endpoint;   /* text template */
+    struct template *payload;    /* JSON template; NULL: the whole event */
+    char *fault;                 /* why it cannot be used, or NULL */
+    const struct service *service;
+};
+
+struct service {
+    int64_t id;
+    char *name;
+    enum service_type type;
+    char *base_url;
+    enum service_auth auth;
+    char *auth_header;           /* "Authorization: Bearer ..." or "X-API-Key: ...", or NULL */
+    int64_t timeout_ms;
+    unsigned max_concurrency;
+    bool enabled;
+    char *fault;                 /* why no rule of it can be used, or NULL */
+    struct rule *rules;          /* sealed: exact names first, sorted; then wildcards */
+    size_t n_rules;
+    size_t n_exact;
+};
+
+struct catalog_builder;
+
+struct catalog_builder *catalog_builder_new(void);
+/* Copy the row. 0 or -ENOMEM. A rule whose service is unknown is kept out (and counted). */
+int catalog_builder_service(struct catalog_builder *b, const struct service_row *row)
+    __attribute__((warn_unused_result));
+int catalog_builder_rule(struct catalog_builder *b, const struct rule_row *row)
+    __attribute__((warn_unused_result));
+/* A digest over all rows added so far: equal digests, equal catalogs. */
+uint64_t catalog_builder_digest(const struct catalog_builder *b);
+/* Compiles and hands out a catalog with one reference; the builder is gone, in any case. */
+int catalog_builder_seal(struct catalog_builder *b, struct catalog **ret_catalog)
+    __attribute__((warn_unused_result));
+void catalog_builder_free(struct catalog_builder *b);
+
+struct catalog *catalog_ref(struct catalog *c);
+void catalog_unref(struct catalog *c); /* NULL is allowed */
+
+uint64_t catalog_digest(const struct catalog *c);
+size_t catalog_service_count(const struct catalog *c);
+const struct service *catalog_service_at(const struct catalog *c, size_t index);
+const struct service *catalog_service(const struct catalog *c, int64_t service_id);
+const struct rule *service_rule(const struct service *s, int64_t rule_id);
+
+/* Calls on_match for each enabled rule of the service that wants the event. Returns how many. */
+typedef void catalog_on_match(void *context, const struct rule *rule);
+size_t service_match(const struct service *s, const char *eventname, catalog_on_match *on_match,
+                     void *context);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * The request that a rule makes of an event: exactly what goes over the wire, nothing sent yet.
+ * Pure. Every byte that a template could bring into the URL or a header is checked here, so an
+ * event can never add a header, leave the service's host or climb out of its path.
+ */
+#ifndef MIH_DISPATCHER_REQUEST_H
+#define MIH_DISPATCHER_REQUEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/envelope.h"
+#include "dispatcher/catalog.h"
+
+enum { REQUEST_MAX_URL = 8192, REQUEST_MAX_BODY = 1024 * 1024, REQUEST_MAX_HEADERS = 8 };
+
+struct request {
+    const struct service *service; /* the catalog reference is the caller's business */
+    const struct rule *rule;
+    char method[12];
+    struct buf url;
+    struct buf body;               /* empty for GET; else sent with Content-Type */
+    const char *raw_body;          /* instead of body: the event's own bytes, borrowed */
+    size_t raw_body_len;
+    char *headers[REQUEST_MAX_HEADERS]; /* "Name: value"; point into header_text or the service */
+    size_t n_headers;
+    struct buf header_text;
+    char webhook_id[ENVELOPE_ID_SIZE + 32];
+};
+
+void request_init(struct request *r);
+void request_reset(struct request *r);   /* empties it, keeps the memory */
+void request_release(struct request *r);
+
+/* Builds it. now_s is the webhook-timestamp. 0, or -EBADMSG with the reason ("policy: ..." or
+ * "template: ...", as it will stand in the dead letter), or -ENOMEM. */
+int request_build(struct request *r, const struct service *service, const struct rule *rule,
+                  const struct envelope *event, int64_t now_s, char *ret_reason,
+                  size_t reason_size) __attribute__((warn_unused_result));
+
+/* The body that is sent, whichever it is. */
+const char *request_body(const struct request *r, size_t *ret_len);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * How a request leaves the house: one struct of functions per transport. A transport runs in the
+ * event loop, never blocks it, and answers every request exactly once through done().
+ */
+#ifndef MIH_DISPATCHER_TRANSPORT_H
+#define MIH_DISPATCHER_TRANSPORT_H
+
+#include <stddef.h>
+
+#include "dispatcher/request.h"
+#include "dispatcher/verdict.h"
+
+struct event_base;
+struct transport;
+
+/* The outcome and the first bytes of the answer's body (bounded) are valid during the call. */
+typedef void transport_done(void *context, const struct outcome *outcome, const char *body,
+                            size_t body_len);
+
+struct transport_settings {
+    const char *user_agent;
+    size_t max_response_bytes;
+    long connect_timeout_ms; /* at most; the service's own time-out if that is shorter */
+};
+
+struct transport_ops {
+    const char *name;
+    /* Sends. The request must stay as it is until done() is called, which never happens inside of
+     * this call. 0, or negative: done() will not be called. */
+    int (*send)(struct transport *t, const struct request *request, transport_done *done,
+                void *context) __attribute__((warn_unused_result));
+    /* Requests under way. */
+    size_t (*open_count)(const struct transport *t);
+    /* Answers everything under way with OUTCOME_CANCELLED. */
+    void (*cancel_all)(struct transport *t);
+    void (*free)(struct transport *t);
+};
+
+struct transport {
+    const struct transport_ops *ops;
+};
+
+/* HTTP over curl's multi interface, driven by the loop. */
+int rest_transport_new(struct event_base *base, const struct transport_settings *settings,
+                       struct transport **ret_transport) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * The settings of mih-worker: one struct, one table (settings.c).
+ */
+#ifndef MIH_WORKER_SETTINGS_H
+#define MIH_WORKER_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/bus.h"
+#include "common/conf.h"
+#include "common/db.h"
+
+struct settings {
+    char *broker_url;
+    char *broker_namespace;
+    char *broker_events_exchange;
+    char *broker_ca_file;
+    int64_t broker_heartbeat_ms;
+    int64_t broker_connect_timeout_ms;
+    int64_t broker_rpc_timeout_ms;
+
+    char *database_host;
+    int64_t database_port;
+    char *database_socket;
+    char *database_user;
+    char *database_password;
+    char *database_name;
+    char *database_prefix;
+    int database_tls; /* enum db_tls */
+    char *database_ca_file;
+    int64_t database_connect_timeout_ms;
+    int64_t database_io_timeout_ms;
+    int64_t database_poll_interval_ms; /* catalog and bindings are looked at this often */
+
+    int64_t worker_processes;
+    int64_t worker_drain_timeout_ms;
+    int64_t worker_max_event_bytes;
+    int64_t worker_prefetch_factor; /* prefetch = factor * max_concurrency */
+    int64_t worker_max_response_bytes;
+    int64_t worker_connect_timeout_ms;
+
+    int64_t relay_after_ms; /* outbox rows older than this are published by the fleet */
+    int64_t relay_batch;
+
+    int log_level; /* enum log_level */
+};
+
+extern const struct conf_table settings_table;
+
+/* The parts that libraries want; the texts stay owned by settings. */
+void settings_bus_options(const struct settings *s, const char *connection_name,
+                          struct bus_options *ret_options);
+void settings_db_options(const struct settings *s, struct db_options *ret_options);
+
+#endif
