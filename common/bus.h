@@ -3,8 +3,10 @@
  *
  * A bus belongs to one thread. bus_open() blocks (name look-up, TCP, TLS, login) and so do the
  * calls marked "blocks", each for at most rpc_timeout_ms; bus_drain() never does: it takes the
- * frames that have arrived, puts messages together itself, and calls the handlers. After any
- * call returned a negative value the connection is lost: close it and open another one.
+ * frames that have arrived, puts messages together itself, and calls the handlers. Handlers run
+ * inside bus_drain() and bus_tick() only, never inside other calls; they may call everything
+ * here except bus_drain(), bus_tick() and bus_free(). After any call returned a negative value
+ * the connection is lost: free it and open another one.
  *
  * Every publication is persistent, mandatory and confirmed. It is safe at the broker when
  * its confirm arrived with ack and no return came before it; bus tells both by number.
@@ -19,6 +21,9 @@
 #include <stdint.h>
 
 struct bus;
+
+/* Returned where the broker or this module says no and the connection stays usable. */
+enum { BUS_REFUSED = 1 };
 
 struct bus_options {
     const char *urls;            /* comma-separated amqp:// and amqps:// URLs, tried in turn */
@@ -41,13 +46,13 @@ struct bus_field {
     int64_t number;
 };
 
-/* A delivery or a returned message. Everything in it is valid during the handler call only,
+/* A delivery. Everything in it is valid during the handler call only,
  * unless the handler takes the body with bus_take_body(). */
 struct bus_message {
     uint16_t channel;
-    uint64_t tag;              /* delivery tag; 0 for a returned message */
+    uint64_t tag;              /* for bus_ack(); never used again on this bus and channel */
     bool redelivered;
-    const char *consumer_tag;  /* "" for a returned message */
+    const char *consumer_tag;
     const char *exchange;
     const char *routing_key;
     const char *message_id;    /* "" where the publisher set none; likewise below */
@@ -70,16 +75,20 @@ int64_t bus_header_number(const struct bus_headers *headers, const char *name, i
 /* Hands the body (malloc, NUL-terminated) of the delivery being handled to the caller. */
 char *bus_take_body(struct bus *bus) __attribute__((warn_unused_result));
 
+/* NULL for what does not interest. */
 struct bus_handlers {
     void *context;
     void (*on_delivery)(void *context, const struct bus_message *m);
-    /* The broker decided on publication `number` (and, when multiple, all open ones before). */
-    void (*on_confirm)(void *context, uint16_t channel, uint64_t number, bool multiple, bool ack);
+    /* The broker decided on publication `number`: once for each, in the order of numbers where
+     * the broker decided on several at once. */
+    void (*on_confirm)(void *context, uint64_t number, bool ack);
     /* Publication `number` reached no queue; its confirm follows. */
     void (*on_return)(void *context, uint64_t number, int code, const char *text);
     /* The broker ended a consumer (its queue was deleted, or lost its leader). */
     void (*on_cancelled)(void *context, uint16_t channel, const char *consumer_tag);
-    /* The broker closed a channel; everything unacknowledged on it will be redelivered. */
+    /* The broker closed a channel, or answered bus_channel_close() (code 0); everything
+     * unacknowledged on it will be redelivered, and no confirm will come for what is open on it.
+     * The channel may be opened again, in the handler if you like. */
     void (*on_channel_closed)(void *context, uint16_t channel, int code, const char *text);
     /* The broker stopped or resumed reading from this connection (memory or disk alarm). */
     void (*on_blocked)(void *context, bool blocked, const char *reason);
@@ -107,9 +116,16 @@ int bus_open(const struct bus_options *options, unsigned start, const struct bus
 /* A bus may be opened in one thread and handed to another; this sets the handlers anew. */
 void bus_set_handlers(struct bus *bus, const struct bus_handlers *handlers);
 
-/* Closes the connection without waiting for the broker and frees it; NULL is allowed. */
+/* Closes the connection without waiting for the broker and frees it; NULL is allowed. Acks that
+ * the broker has not read yet may be lost with it: to be sure of them, bus_channel_close() and
+ * drain until on_channel_closed. */
 void bus_free(struct bus *bus);
 
+/* The only call allowed from another thread, while the bus exists: breaks the connection, so that
+ * a blocking call returns and everything after it fails. */
+void bus_interrupt(struct bus *bus);
+
+/* For poll(2) or an event; stays the same and open until bus_free(), whatever happens. */
 int bus_fd(const struct bus *bus);
 
 /* Which broker it is connected to, as host:port/vhost. */
@@ -118,20 +134,22 @@ const char *bus_peer(const struct bus *bus);
 /* Largest body that is kept; larger messages arrive with body_too_large set. */
 void bus_set_max_body(struct bus *bus, size_t max_body_bytes);
 
-/* Takes what has arrived and calls the handlers. Never blocks. 0, or negative: connection lost,
- * bus_reason() tells why. */
+/* Takes what has arrived and calls the handlers. Never blocks, and returns after some hundred
+ * messages even when there is more (bus_pending()), so that other work gets its turn. 0, or
+ * negative: connection lost, bus_reason() tells why. */
 int bus_drain(struct bus *bus) __attribute__((warn_unused_result));
 
 /* True while data already read from the socket waits to be handled: poll(2) would not tell. */
 bool bus_pending(const struct bus *bus);
 
-/* Sends a heartbeat when one is due and notices a silent broker. Call it every second. */
+/* Sends a heartbeat when one is due and notices a silent broker; drains. Call it every second. */
 int bus_tick(struct bus *bus) __attribute__((warn_unused_result));
 
 /* Why the last call failed. Valid until the next one. */
 const char *bus_reason(const struct bus *bus);
 
-/* Blocks. confirms: put the channel into confirm mode. */
+/* Does not wait for the broker's answer: the channel is usable at once. confirms: put it into
+ * confirm mode. Channels are numbered from 1; the broker allows 2047 unless configured. */
 int bus_channel_open(struct bus *bus, uint16_t channel, bool confirms)
     __attribute__((warn_unused_result));
 
@@ -139,7 +157,8 @@ int bus_channel_open(struct bus *bus, uint16_t channel, bool confirms)
  * that starts on the channel after it. */
 int bus_qos(struct bus *bus, uint16_t channel, uint16_t prefetch) __attribute__((warn_unused_result));
 
-/* Does not wait for the broker's answer: failure arrives as on_channel_closed. */
+/* Does not wait for the broker's answer: failure arrives as on_channel_closed. Deliveries go on
+ * for a moment after bus_cancel(). */
 int bus_consume(struct bus *bus, uint16_t channel, const char *queue, const char *consumer_tag,
                 bool exclusive) __attribute__((warn_unused_result));
 int bus_cancel(struct bus *bus, uint16_t channel, const char *consumer_tag)
@@ -149,21 +168,26 @@ int bus_cancel(struct bus *bus, uint16_t channel, const char *consumer_tag)
  * number may be opened again once on_channel_closed was called for it (code 0: as asked). */
 int bus_channel_close(struct bus *bus, uint16_t channel) __attribute__((warn_unused_result));
 
+/* Settling a delivery of a channel that was closed since, by whom and however, does nothing: the
+ * broker redelivers it. */
 int bus_ack(struct bus *bus, uint16_t channel, uint64_t tag, bool multiple)
     __attribute__((warn_unused_result));
 int bus_reject(struct bus *bus, uint16_t channel, uint64_t tag, bool requeue)
     __attribute__((warn_unused_result));
 
 /* Sends a publication; ret_number is what on_confirm and on_return will tell. May block while
- * the broker does not read: publish only from a thread that may wait. */
+ * the broker does not read: publish only from a thread that may wait. BUS_REFUSED: it cannot be
+ * sent (a property above 255 bytes, headers above 100 KiB, channel not open); nothing was sent. */
 int bus_publish(struct bus *bus, uint16_t channel, const struct bus_publication *p,
                 uint64_t *ret_number) __attribute__((warn_unused_result));
 
 /*
  * Topology. All block. 0 is done; BUS_REFUSED: the broker said no (bus_reason() has its code
- * and words; the channel was reopened and is usable); negative: connection lost.
+ * and words; the channel was reopened and is usable); negative: connection lost. A refusal
+ * closes the channel at the broker, so these calls are for channels that nobody consumes or
+ * publishes on: while one has consumers or unconfirmed publications they refuse by themselves.
+ * Frames that arrive while they wait are kept for bus_drain().
  */
-enum { BUS_REFUSED = 1 };
 
 int bus_declare_exchange(struct bus *bus, uint16_t channel, const char *name, const char *kind)
     __attribute__((warn_unused_result));
