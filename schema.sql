@@ -1,0 +1,134 @@
+-- The tables of Moodle Integration Hub for a database without Moodle. In a Moodle the plugin creates them: do not load this file there.
+-- For a fresh database only: it is no upgrade, and it fails on tables that exist already.
+--
+--   mariadb --default-character-set=utf8mb4 moodle < schema.sql
+--
+-- Made from moodle-plugin/db/install.xml by tests/harness/xmldb.py, and a test proves that the two agree: change install.xml, then run
+--   python3 tests/harness/xmldb.py moodle-plugin/db/install.xml > schema.sql
+-- Another table prefix than mdl_: add it as the second argument.
+
+CREATE TABLE mdl_local_integrationhub_svc (
+  id BIGINT(10) NOT NULL auto_increment,
+  name VARCHAR(255) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  type VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'rest',
+  base_url VARCHAR(1333) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  auth_type VARCHAR(20) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'bearer',
+  auth_token LONGTEXT COLLATE utf8mb4_unicode_ci,
+  timeout MEDIUMINT(5) NOT NULL DEFAULT 5,
+  max_retries SMALLINT(3) NOT NULL DEFAULT 3,
+  retry_backoff MEDIUMINT(5) NOT NULL DEFAULT 1,
+  cb_failure_threshold SMALLINT(3) NOT NULL DEFAULT 5,
+  cb_cooldown MEDIUMINT(5) NOT NULL DEFAULT 30,
+  response_queue VARCHAR(255) COLLATE utf8mb4_unicode_ci,
+  enabled TINYINT(1) NOT NULL DEFAULT 1,
+  timecreated BIGINT(10) NOT NULL DEFAULT 0,
+  timemodified BIGINT(10) NOT NULL DEFAULT 0,
+  max_concurrency MEDIUMINT(5) NOT NULL DEFAULT 16,
+  PRIMARY KEY (id),
+  UNIQUE KEY mdl_locaintesvc_nam_uix (name)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='External services';
+
+CREATE TABLE mdl_local_integrationhub_cb (
+  id BIGINT(10) NOT NULL auto_increment,
+  serviceid BIGINT(10) NOT NULL,
+  state VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'closed',
+  failure_count MEDIUMINT(5) NOT NULL DEFAULT 0,
+  last_failure BIGINT(10),
+  timemodified BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  UNIQUE KEY mdl_locaintecb_ser_uix (serviceid)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='State of the circuit breakers';
+
+CREATE TABLE mdl_local_integrationhub_log (
+  id BIGINT(10) NOT NULL auto_increment,
+  serviceid BIGINT(10) NOT NULL,
+  endpoint VARCHAR(1333) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  http_method VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'POST',
+  http_status MEDIUMINT(5),
+  latency_ms BIGINT(10),
+  attempt_count SMALLINT(3) NOT NULL DEFAULT 1,
+  success TINYINT(1) NOT NULL DEFAULT 1,
+  error_message LONGTEXT COLLATE utf8mb4_unicode_ci,
+  timecreated BIGINT(10) NOT NULL DEFAULT 0,
+  direction VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'outbound',
+  PRIMARY KEY (id),
+  KEY mdl_locaintelog_tim_ix (timecreated),
+  KEY mdl_locaintelog_sertim_ix (serviceid, timecreated),
+  KEY mdl_locaintelog_ser_ix (serviceid)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='Recent requests';
+
+CREATE TABLE mdl_local_integrationhub_rules (
+  id BIGINT(10) NOT NULL auto_increment,
+  eventname VARCHAR(255) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  serviceid BIGINT(10) NOT NULL,
+  endpoint VARCHAR(255) COLLATE utf8mb4_unicode_ci,
+  http_method VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'POST',
+  payload_template LONGTEXT COLLATE utf8mb4_unicode_ci,
+  enabled TINYINT(1) NOT NULL DEFAULT 1,
+  timecreated BIGINT(10) NOT NULL DEFAULT 0,
+  timemodified BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  KEY mdl_locainterule_eve_ix (eventname),
+  KEY mdl_locainterule_ena_ix (enabled),
+  KEY mdl_locainterule_ser_ix (serviceid)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='Which event goes to which service, and how';
+
+CREATE TABLE mdl_local_integrationhub_dlq (
+  id BIGINT(10) NOT NULL auto_increment,
+  eventname VARCHAR(255) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  serviceid BIGINT(10) NOT NULL,
+  payload LONGTEXT COLLATE utf8mb4_unicode_ci,
+  error_message LONGTEXT COLLATE utf8mb4_unicode_ci,
+  timecreated BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  KEY mdl_locaintedlq_eve_ix (eventname),
+  KEY mdl_locaintedlq_tim_ix (timecreated),
+  KEY mdl_locaintedlq_ser_ix (serviceid)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='Dead letters';
+
+CREATE TABLE mdl_local_integrationhub_outbox (
+  id BIGINT(10) NOT NULL auto_increment,
+  messageid VARCHAR(36) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  eventname VARCHAR(255) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  payload LONGTEXT COLLATE utf8mb4_unicode_ci NOT NULL,
+  timecreated BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  UNIQUE KEY mdl_locainteoutb_mes_uix (messageid),
+  KEY mdl_locainteoutb_tim_ix (timecreated)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='Wanted events that the broker has not confirmed yet';
+
+CREATE TABLE mdl_local_integrationhub_binding (
+  id BIGINT(10) NOT NULL auto_increment,
+  serviceid BIGINT(10) NOT NULL,
+  routingkey VARCHAR(255) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  timebound BIGINT(10),
+  PRIMARY KEY (id),
+  UNIQUE KEY mdl_locaintebind_serrou_uix (serviceid, routingkey)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='Bindings of the service queues; written by the worker fleet';
+
+CREATE TABLE mdl_local_integrationhub_worker (
+  id BIGINT(10) NOT NULL auto_increment,
+  instance VARCHAR(100) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  host VARCHAR(255) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  pid BIGINT(10) NOT NULL DEFAULT 0,
+  version VARCHAR(40) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  timestarted BIGINT(10) NOT NULL DEFAULT 0,
+  timeseen BIGINT(10) NOT NULL DEFAULT 0,
+  timeprogress BIGINT(10) NOT NULL DEFAULT 0,
+  inflight BIGINT(10) NOT NULL DEFAULT 0,
+  received BIGINT(10) NOT NULL DEFAULT 0,
+  delivered BIGINT(10) NOT NULL DEFAULT 0,
+  skipped BIGINT(10) NOT NULL DEFAULT 0,
+  dead BIGINT(10) NOT NULL DEFAULT 0,
+  memory BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  UNIQUE KEY mdl_locaintework_ins_uix (instance)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='Worker processes; written by the worker fleet';
