@@ -21,12 +21,13 @@ struct transport_settings {
     const char *user_agent;
     size_t max_response_bytes;
     long connect_timeout_ms; /* at most; the service's own time-out if that is shorter */
+    const char *ca_file;     /* PEM file with the authorities to trust; "" takes the system's */
 };
 
 struct transport_ops {
     const char *name;
     /* Sends. The request must stay as it is until done() is called, which never happens inside of
-     * this call. 0, or negative: done() will not be called. */
+     * this call. 0, or negative (-ENOMEM, -EINVAL: no such method): done() will not be called. */
     int (*send)(struct transport *t, const struct request *request, transport_done *done,
                 void *context) __attribute__((warn_unused_result));
     /* Requests under way. */
@@ -40,7 +41,8 @@ struct transport {
     const struct transport_ops *ops;
 };
 
-/* HTTP over curl's multi interface, driven by the loop. */
+/* HTTP over curl's multi interface, driven by the loop. Copies the settings. The process must
+ * ignore SIGPIPE. */
 int rest_transport_new(struct event_base *base, const struct transport_settings *settings,
                        struct transport **ret_transport) __attribute__((warn_unused_result));
 

@@ -1,0 +1,445 @@
+/*
+ * HTTP requests over one curl multi handle per process.
+ *
+ * What costs time is done once: easy handles are pooled with everything set that never changes,
+ * and a request sets only its URL, method, body and time-outs; its header list is made of nodes
+ * that live in the call. Connections are kept alive and shared by all services (credentials are
+ * headers of the request, never of the connection).
+ *
+ * HTTP/1.1 on purpose: one request on a connection, so that a broken connection is one failed
+ * delivery. When a kept-alive connection turns out to be dead before a byte of the answer came,
+ * curl sends the request again on a new one; the webhook-id makes that harmless.
+ *
+ * Never: redirects, a proxy from the environment, other schemes, compressed answers,
+ * credentials from .netrc, certificates that are not valid.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "common/timing.h"
+#include "dispatcher/resttrouble.h"
+#include "dispatcher/transport.h"
+#include "dispatcher/watcher.h"
+
+enum {
+    MAX_HEADER_BYTES = 64 * 1024,
+    MAX_CONNECTIONS = 1024,   /* kept alive at the same time */
+    MAX_IDLE_CALLS = 256,     /* easy handles kept for later */
+    KEPT_BODY_BYTES = 4096,   /* of a call's buffer when it is idle */
+    MAX_CONNECTION_AGE_S = 300,
+};
+
+static char no_expect[] = "Expect:";
+
+/* One request under way, or waiting in the pool. Owned by rest; in `active` or `idle`. */
+struct call {
+    struct rest *rest;
+    TAILQ_ENTRY(call) link;
+    CURL *easy;
+    transport_done *done;
+    void *context;
+    int64_t start_us;
+    struct curl_slist nodes[1 + REQUEST_MAX_HEADERS]; /* "Expect:" first, always */
+    char method[sizeof((struct request *)NULL)->method]; /* as set in the handle */
+    long timeout_ms;          /* as set in the handle */
+    size_t header_bytes;
+    bool header_too_large;
+    bool body_too_large;
+    struct buf body;          /* of the answer */
+    int local_errno;
+    char words[CURL_ERROR_SIZE];
+};
+
+TAILQ_HEAD(call_list, call);
+
+struct rest {
+    struct transport transport; /* first: a transport is a rest */
+    CURLM *multi;
+    struct watcher *watcher;
+    struct call_list active; /* the oldest first */
+    struct call_list idle;   /* the last used first: its memory is warm */
+    size_t n_active;
+    size_t n_idle;
+    char *user_agent;
+    char *ca_file;
+    size_t max_body;
+    long connect_timeout_ms;
+};
+
+static struct rest *rest_of(struct transport *t)
+{
+    return (struct rest *)t;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *context)
+{
+    struct call *call = context;
+    (void)line;
+    call->header_bytes += size * count;
+    if (call->header_bytes > MAX_HEADER_BYTES) {
+        call->header_too_large = true;
+        return 0;
+    }
+    return size * count;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+{
+    struct call *call = context;
+    size_t len = size * count;
+    if (call->body.len + len > call->rest->max_body) {
+        call->body_too_large = true;
+        return 0;
+    }
+    buf_add(&call->body, bytes, len);
+    return buf_error(&call->body) == 0 ? len : 0;
+}
+
+/* curl_easy_setopt() fails only when memory is out or the option unknown: one test for all. */
+#define SET(option, value)                                                                         \
+    do {                                                                                           \
+        if (code == CURLE_OK)                                                                      \
+            code = curl_easy_setopt(easy, option, value);                                          \
+    } while (0)
+
+static CURLcode set_safety(CURL *easy, const struct rest *rest)
+{
+    CURLcode code = CURLE_OK;
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PROXY, ""); /* not even http_proxy of the environment */
+    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (rest->ca_file != NULL)
+        SET(CURLOPT_CAINFO, rest->ca_file);
+    SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)rest->max_body);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* else a stuck name look-up freezes the loop */
+    return code;
+}
+
+static CURLcode set_manner(CURL *easy, const struct rest *rest)
+{
+    CURLcode code = CURLE_OK;
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_USERAGENT, rest->user_agent);
+    SET(CURLOPT_TCP_NODELAY, 1L);
+    SET(CURLOPT_MAXLIFETIME_CONN, (long)MAX_CONNECTION_AGE_S);
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    return code;
+}
+
+static CURLcode set_callbacks(CURL *easy, struct call *call)
+{
+    CURLcode code = CURLE_OK;
+    SET(CURLOPT_PRIVATE, call);
+    SET(CURLOPT_ERRORBUFFER, call->words);
+    SET(CURLOPT_HTTPHEADER, call->nodes);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, call);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, call);
+    return code;
+}
+
+static void free_call(struct call *call)
+{
+    curl_easy_cleanup(call->easy);
+    buf_release(&call->body);
+    free(call);
+}
+
+static struct call *new_call(struct rest *rest)
+{
+    struct call *call = calloc(1, sizeof *call);
+    if (call == NULL)
+        return NULL;
+    call->rest = rest;
+    call->nodes[0].data = no_expect;
+    buf_init(&call->body, rest->max_body);
+    call->easy = curl_easy_init();
+    if (call->easy == NULL || set_safety(call->easy, rest) != CURLE_OK ||
+        set_manner(call->easy, rest) != CURLE_OK || set_callbacks(call->easy, call) != CURLE_OK ||
+        watcher_adopt(rest->watcher, call->easy, &call->local_errno) != CURLE_OK) {
+        free_call(call);
+        return NULL;
+    }
+    return call;
+}
+
+static struct call *take_call(struct rest *rest)
+{
+    struct call *call = TAILQ_FIRST(&rest->idle);
+    if (call == NULL)
+        return new_call(rest);
+    TAILQ_REMOVE(&rest->idle, call, link);
+    rest->n_idle--;
+    return call;
+}
+
+static void keep_call(struct rest *rest, struct call *call)
+{
+    if (rest->n_idle >= MAX_IDLE_CALLS) {
+        free_call(call);
+        return;
+    }
+    if (call->body.cap > KEPT_BODY_BYTES)
+        buf_release(&call->body);
+    else
+        buf_reset(&call->body);
+    call->header_bytes = 0;
+    call->header_too_large = false;
+    call->body_too_large = false;
+    call->local_errno = 0;
+    call->words[0] = '\0';
+    TAILQ_INSERT_HEAD(&rest->idle, call, link);
+    rest->n_idle++;
+}
+
+static bool known_method(const char *method)
+{
+    static const char *const known[] = {"POST", "PUT", "PATCH", "DELETE", "GET"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(method, known[i]) == 0)
+            return true;
+    return false;
+}
+
+static CURLcode set_method(struct call *call, const char *method)
+{
+    CURL *easy = call->easy;
+    bool plain = strcmp(method, "POST") == 0 || strcmp(method, "GET") == 0;
+    CURLcode code = CURLE_OK;
+    if (strcmp(call->method, method) == 0)
+        return CURLE_OK;
+    SET(CURLOPT_CUSTOMREQUEST, plain ? NULL : method);
+    if (code == CURLE_OK)
+        memccpy(call->method, method, '\0', sizeof call->method);
+    return code;
+}
+
+static CURLcode set_body(struct call *call, const struct request *request)
+{
+    CURL *easy = call->easy;
+    CURLcode code = CURLE_OK;
+    size_t len;
+    const char *body = request_body(request, &len);
+    if (strcmp(request->method, "GET") == 0) {
+        SET(CURLOPT_HTTPGET, 1L);
+        return code;
+    }
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
+    SET(CURLOPT_POSTFIELDS, len > 0 ? body : ""); /* not copied; NULL would mean: ask me */
+    return code;
+}
+
+static CURLcode set_timeouts(struct call *call, long timeout_ms)
+{
+    CURL *easy = call->easy;
+    long connect_ms = call->rest->connect_timeout_ms;
+    CURLcode code = CURLE_OK;
+    if (call->timeout_ms == timeout_ms)
+        return CURLE_OK;
+    SET(CURLOPT_TIMEOUT_MS, timeout_ms);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, connect_ms < timeout_ms ? connect_ms : timeout_ms);
+    if (code == CURLE_OK)
+        call->timeout_ms = timeout_ms;
+    return code;
+}
+
+static void set_headers(struct call *call, const struct request *request)
+{
+    struct curl_slist *last = &call->nodes[0];
+    for (size_t i = 0; i < request->n_headers; i++) {
+        last->next = &call->nodes[1 + i];
+        last = last->next;
+        last->data = request->headers[i];
+    }
+    last->next = NULL;
+}
+
+static CURLcode prepare(struct call *call, const struct request *request)
+{
+    CURL *easy = call->easy;
+    CURLcode code = CURLE_OK;
+    SET(CURLOPT_URL, buf_text(&request->url));
+    if (code == CURLE_OK)
+        code = set_body(call, request);
+    if (code == CURLE_OK)
+        code = set_method(call, request->method);
+    if (code == CURLE_OK)
+        code = set_timeouts(call, (long)request->service->timeout_ms);
+    set_headers(call, request);
+    return code;
+}
+
+static int rest_send(struct transport *t, const struct request *request, transport_done *done,
+                     void *context)
+{
+    struct rest *rest = rest_of(t);
+    if (!known_method(request->method))
+        return -EINVAL;
+    struct call *call = take_call(rest);
+    if (call == NULL)
+        return -ENOMEM;
+    call->done = done;
+    call->context = context;
+    call->start_us = timing_mono_us();
+    if (prepare(call, request) != CURLE_OK ||
+        curl_multi_add_handle(rest->multi, call->easy) != CURLM_OK) {
+        keep_call(rest, call);
+        return -ENOMEM;
+    }
+    TAILQ_INSERT_TAIL(&rest->active, call, link);
+    rest->n_active++;
+    return 0;
+}
+
+static void note_answer(struct call *call, struct outcome *o)
+{
+    struct curl_header *header;
+    char *location = NULL;
+    long status = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    o->kind = OUTCOME_HTTP;
+    o->status = (int)status;
+    if (status < 300)
+        return;
+    if (curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+        o->retry_after_s = verdict_retry_after(header->value, timing_unix_s());
+    curl_easy_getinfo(call->easy, CURLINFO_REDIRECT_URL, &location);
+    if (location != NULL)
+        resttrouble_location(location, o->text, sizeof o->text);
+}
+
+static void note_trouble(struct call *call, CURLcode code, struct outcome *o)
+{
+    struct resttrouble trouble = {
+        .code = code,
+        .words = call->words,
+        .local_errno = call->local_errno,
+        .header_too_large = call->header_too_large,
+        .body_too_large = call->body_too_large,
+    };
+    curl_off_t first_byte_us = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us);
+    trouble.answer_began = first_byte_us > 0;
+    resttrouble_explain(&trouble, o);
+}
+
+/* The only place that answers. The call is back in the pool only afterwards: done() may send. */
+static void finish(struct call *call, struct outcome *o)
+{
+    struct rest *rest = call->rest;
+    curl_multi_remove_handle(rest->multi, call->easy);
+    TAILQ_REMOVE(&rest->active, call, link);
+    rest->n_active--;
+    o->latency_us = timing_mono_us() - call->start_us;
+    call->done(call->context, o, buf_text(&call->body), call->body.len);
+    keep_call(rest, call);
+}
+
+static void on_worked(void *context)
+{
+    struct rest *rest = context;
+    const CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(rest->multi, &left)) != NULL) {
+        struct outcome outcome = {.retry_after_s = -1};
+        CURLcode code = message->data.result;
+        struct call *call = NULL;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        if (code == CURLE_OK)
+            note_answer(call, &outcome);
+        else
+            note_trouble(call, code, &outcome);
+        finish(call, &outcome);
+    }
+}
+
+static size_t rest_open_count(const struct transport *t)
+{
+    return ((const struct rest *)t)->n_active;
+}
+
+/* Answers what is under way now, not what done() may send meanwhile. */
+static void rest_cancel_all(struct transport *t)
+{
+    struct rest *rest = rest_of(t);
+    for (size_t n = rest->n_active; n > 0 && rest->n_active > 0; n--) {
+        struct outcome outcome = {.kind = OUTCOME_CANCELLED, .retry_after_s = -1};
+        memccpy(outcome.text, "given up at shutdown", '\0', sizeof outcome.text);
+        finish(TAILQ_FIRST(&rest->active), &outcome);
+    }
+}
+
+static void rest_free(struct transport *t)
+{
+    struct rest *rest = rest_of(t);
+    if (rest->multi != NULL)
+        rest_cancel_all(t);
+    while (!TAILQ_EMPTY(&rest->idle)) {
+        struct call *call = TAILQ_FIRST(&rest->idle);
+        TAILQ_REMOVE(&rest->idle, call, link);
+        free_call(call);
+    }
+    curl_multi_cleanup(rest->multi);
+    watcher_free(rest->watcher);
+    free(rest->user_agent);
+    free(rest->ca_file);
+    free(rest);
+    curl_global_cleanup();
+}
+
+static const struct transport_ops rest_ops = {
+    .name = "rest",
+    .send = rest_send,
+    .open_count = rest_open_count,
+    .cancel_all = rest_cancel_all,
+    .free = rest_free,
+};
+
+static int open_multi(struct rest *rest, struct event_base *base)
+{
+    rest->multi = curl_multi_init();
+    if (rest->multi == NULL ||
+        curl_multi_setopt(rest->multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS) != CURLM_OK)
+        return -ENOMEM;
+    return watcher_new(base, rest->multi, on_worked, rest, &rest->watcher);
+}
+
+int rest_transport_new(struct event_base *base, const struct transport_settings *settings,
+                       struct transport **ret_transport)
+{
+    bool own_ca = settings->ca_file != NULL && settings->ca_file[0] != '\0';
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return -ENOMEM;
+    struct rest *rest = calloc(1, sizeof *rest);
+    if (rest == NULL) {
+        curl_global_cleanup();
+        return -ENOMEM;
+    }
+    rest->transport.ops = &rest_ops;
+    TAILQ_INIT(&rest->active);
+    TAILQ_INIT(&rest->idle);
+    rest->max_body = settings->max_response_bytes;
+    rest->connect_timeout_ms = settings->connect_timeout_ms;
+    rest->user_agent = strdup(settings->user_agent);
+    rest->ca_file = own_ca ? strdup(settings->ca_file) : NULL;
+    if (rest->user_agent == NULL || (own_ca && rest->ca_file == NULL) ||
+        open_multi(rest, base) != 0) {
+        rest_free(&rest->transport);
+        return -ENOMEM;
+    }
+    *ret_transport = &rest->transport;
+    return 0;
+}

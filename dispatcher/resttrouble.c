@@ -1,0 +1,125 @@
+#include "dispatcher/resttrouble.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct row {
+    CURLcode code;
+    enum outcome_kind kind;
+};
+
+/* What is not here is OUTCOME_BROKEN: curl did not understand the answer. */
+static const struct row rows[] = {
+    {CURLE_COULDNT_RESOLVE_HOST, OUTCOME_DNS},
+    {CURLE_COULDNT_RESOLVE_PROXY, OUTCOME_DNS},
+    {CURLE_COULDNT_CONNECT, OUTCOME_CONNECT},
+    {CURLE_OPERATION_TIMEDOUT, OUTCOME_TIMEOUT},
+    {CURLE_SEND_ERROR, OUTCOME_BROKEN},
+    {CURLE_RECV_ERROR, OUTCOME_BROKEN},
+    {CURLE_GOT_NOTHING, OUTCOME_BROKEN},
+    {CURLE_PARTIAL_FILE, OUTCOME_BROKEN},
+    {CURLE_FILESIZE_EXCEEDED, OUTCOME_BROKEN},
+    {CURLE_SSL_CONNECT_ERROR, OUTCOME_TLS},
+    {CURLE_PEER_FAILED_VERIFICATION, OUTCOME_TLS},
+    {CURLE_SSL_CERTPROBLEM, OUTCOME_TLS},
+    {CURLE_SSL_CIPHER, OUTCOME_TLS},
+    {CURLE_SSL_ISSUER_ERROR, OUTCOME_TLS},
+    {CURLE_SSL_INVALIDCERTSTATUS, OUTCOME_TLS},
+    {CURLE_SSL_PINNEDPUBKEYNOTMATCH, OUTCOME_TLS},
+    {CURLE_SSL_CLIENTCERT, OUTCOME_TLS},
+    {CURLE_URL_MALFORMAT, OUTCOME_INVALID},
+    {CURLE_UNSUPPORTED_PROTOCOL, OUTCOME_INVALID},
+    {CURLE_BAD_FUNCTION_ARGUMENT, OUTCOME_INVALID},
+    {CURLE_OUT_OF_MEMORY, OUTCOME_LOCAL},
+    {CURLE_FAILED_INIT, OUTCOME_LOCAL},
+    {CURLE_INTERFACE_FAILED, OUTCOME_LOCAL},
+    {CURLE_ABORTED_BY_CALLBACK, OUTCOME_LOCAL},
+    {CURLE_SSL_CACERT_BADFILE, OUTCOME_LOCAL},
+    {CURLE_SSL_ENGINE_INITFAILED, OUTCOME_LOCAL},
+    {CURLE_NO_CONNECTION_AVAILABLE, OUTCOME_LOCAL},
+};
+
+static enum outcome_kind kind_of(CURLcode code)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].code == code)
+            return rows[i].kind;
+    return OUTCOME_BROKEN;
+}
+
+/* The resolver and curl's inner sockets fail without telling that descriptors ran out. */
+static int descriptors_errno(void)
+{
+    int fd = open("/", O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
+}
+
+/* A handshake that the network cut is no refusal: only the words tell. */
+static bool cut_in_handshake(const struct resttrouble *t)
+{
+    return t->code == CURLE_SSL_CONNECT_ERROR &&
+           (strstr(t->words, "SSL_ERROR_SYSCALL") != NULL ||
+            strstr(t->words, "unexpected eof") != NULL ||
+            strstr(t->words, "Connection reset") != NULL);
+}
+
+static void say(struct outcome *o, enum outcome_kind kind, const char *words)
+{
+    o->kind = kind;
+    snprintf(o->text, sizeof o->text, "%s", words);
+}
+
+static void say_local(struct outcome *o, int error)
+{
+    char buffer[128];
+    o->kind = OUTCOME_LOCAL;
+    snprintf(o->text, sizeof o->text, "cannot open a socket: %s",
+             strerror_r(error, buffer, sizeof buffer));
+}
+
+void resttrouble_explain(const struct resttrouble *t, struct outcome *ret_outcome)
+{
+    const char *words = t->words[0] != '\0' ? t->words : curl_easy_strerror(t->code);
+    enum outcome_kind kind = kind_of(t->code);
+    int error = t->local_errno;
+    if (error == 0 && (kind == OUTCOME_DNS || kind == OUTCOME_CONNECT))
+        error = descriptors_errno();
+    if (t->header_too_large)
+        say(ret_outcome, OUTCOME_BROKEN, "the answer's headers are too large");
+    else if (t->body_too_large || t->code == CURLE_FILESIZE_EXCEEDED)
+        say(ret_outcome, OUTCOME_BROKEN, "the answer's body is too large");
+    else if (t->answer_began && t->code == CURLE_OUT_OF_MEMORY)
+        say(ret_outcome, OUTCOME_BROKEN, "a header line of the answer is too long");
+    else if (t->answer_began && (kind == OUTCOME_INVALID || kind == OUTCOME_LOCAL))
+        say(ret_outcome, OUTCOME_BROKEN, words);
+    else if (error != 0)
+        say_local(ret_outcome, error);
+    else if (cut_in_handshake(t))
+        say(ret_outcome, OUTCOME_BROKEN, "the connection was cut in the TLS handshake");
+    else
+        say(ret_outcome, kind, words);
+}
+
+void resttrouble_location(const char *location, char *ret_text, size_t size)
+{
+    size_t len = strcspn(location, "?#");
+    const char *scheme_end = strstr(location, "://");
+    const char *host = scheme_end != NULL && (size_t)(scheme_end - location) < len
+                           ? scheme_end + 3
+                           : location;
+    size_t left = len - (size_t)(host - location);
+    size_t authority = strcspn(host, "/?#");
+    const char *at = memrchr(host, '@', authority < left ? authority : left);
+    if (at == NULL || host == location) {
+        snprintf(ret_text, size, "%.*s", (int)len, location);
+        return;
+    }
+    snprintf(ret_text, size, "%.*s%.*s", (int)(host - location), location,
+             (int)(len - (size_t)(at + 1 - location)), at + 1);
+}
