@@ -1,0 +1,149 @@
+<?php
+// This file is part of Moodle - https://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
+
+namespace local_integrationhub\local;
+
+/**
+ * The fields of a service: defaults and what is accepted.
+ *
+ * @package    local_integrationhub
+ * @copyright  2026 Moodle Integration Hub contributors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+final class service_fields {
+    /** Types of service. */
+    public const TYPES = ['rest', 'amqp', 'soap'];
+
+    /** Ways of authentication. */
+    public const AUTHTYPES = ['bearer', 'apikey', 'none'];
+
+    /** Numbers: smallest and largest value. */
+    private const NUMBERS = [
+        'timeout' => [1, 3600],
+        'max_retries' => [0, 999],
+        'retry_backoff' => [0, 86400],
+        'cb_failure_threshold' => [1, 999],
+        'cb_cooldown' => [1, 86400],
+        'max_concurrency' => [1, 10000],
+    ];
+
+    /**
+     * The fields that a person may set.
+     *
+     * @return string[]
+     */
+    public static function names(): array {
+        return array_merge(
+            ['name', 'type', 'base_url', 'auth_type', 'auth_token', 'response_queue', 'enabled'],
+            array_keys(self::NUMBERS)
+        );
+    }
+
+    /**
+     * The values of a new service where nothing else is said.
+     *
+     * @return array
+     */
+    public static function defaults(): array {
+        return [
+            'type' => 'rest',
+            'auth_type' => 'bearer',
+            'auth_token' => null,
+            'timeout' => config::number('default_timeout'),
+            'max_retries' => config::number('default_max_retries'),
+            'retry_backoff' => 1,
+            'cb_failure_threshold' => 5,
+            'cb_cooldown' => 30,
+            'response_queue' => null,
+            'enabled' => 1,
+            'max_concurrency' => 16,
+        ];
+    }
+
+    /**
+     * Refuses what cannot work.
+     *
+     * @param array $values name => value, of the fields that are set
+     * @throws \moodle_exception naming field and what is accepted
+     */
+    public static function validate(array $values): void {
+        foreach ($values as $name => $value) {
+            if (isset(self::NUMBERS[$name])) {
+                self::validate_number($name, (string) $value, self::NUMBERS[$name]);
+            }
+        }
+        self::validate_choice($values, 'type', self::TYPES);
+        self::validate_choice($values, 'auth_type', self::AUTHTYPES);
+        if (array_key_exists('name', $values) && (trim((string) $values['name']) === '' || strlen($values['name']) > 255)) {
+            throw new \moodle_exception('error_name_required', 'local_integrationhub');
+        }
+        if (preg_match('~[\x00-\x08\x0a-\x1f\x7f]~', (string) ($values['auth_token'] ?? ''))) {
+            throw new \moodle_exception('error_token_bytes', 'local_integrationhub');
+        }
+        if (array_key_exists('base_url', $values)) {
+            self::validate_url((string) $values['base_url'], (string) ($values['type'] ?? 'rest'));
+        }
+    }
+
+    /**
+     * Refuses a number out of its range.
+     *
+     * @param string $name
+     * @param string $value
+     * @param int[] $limits
+     */
+    private static function validate_number(string $name, string $value, array $limits): void {
+        [$min, $max] = $limits;
+        if (!preg_match('~^\d{1,9}$~', $value) || $value < $min || $value > $max) {
+            $a = ['name' => $name, 'value' => $value, 'min' => $min, 'max' => $max];
+            throw new \moodle_exception('error_number', 'local_integrationhub', '', $a);
+        }
+    }
+
+    /**
+     * Refuses a value that is not in the list.
+     *
+     * @param array $values
+     * @param string $name
+     * @param string[] $choices
+     */
+    private static function validate_choice(array $values, string $name, array $choices): void {
+        if (array_key_exists($name, $values) && !in_array($values[$name], $choices, true)) {
+            $a = ['name' => $name, 'value' => (string) $values[$name], 'accepted' => implode(', ', $choices)];
+            throw new \moodle_exception('error_choice', 'local_integrationhub', '', $a);
+        }
+    }
+
+    /**
+     * Refuses a URL that the worker would refuse.
+     *
+     * @param string $url
+     * @param string $type
+     */
+    private static function validate_url(string $url, string $type): void {
+        if ($url === '') {
+            throw new \moodle_exception('error_url_required', 'local_integrationhub');
+        }
+        $schemes = $type === 'amqp' ? ['amqp', 'amqps'] : ['http', 'https'];
+        $parts = preg_match('~[\x00-\x20\x7f]~', $url) || strlen($url) > 1333 ? false : parse_url($url);
+        if (
+            $parts === false || ($parts['host'] ?? '') === ''
+            || !in_array(strtolower($parts['scheme'] ?? ''), $schemes, true)
+        ) {
+            throw new \moodle_exception('error_invalid_url', 'local_integrationhub', '', implode('://, ', $schemes) . '://');
+        }
+    }
+}

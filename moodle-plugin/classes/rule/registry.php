@@ -1,0 +1,195 @@
+<?php
+// This file is part of Moodle - https://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
+
+namespace local_integrationhub\rule;
+
+use local_integrationhub\local\change;
+use local_integrationhub\local\event_name;
+
+/**
+ * The rules: which event goes to which service, and how.
+ *
+ * Every change makes the wanted event names be read again and tells the worker fleet.
+ *
+ * @package    local_integrationhub
+ * @copyright  2026 Moodle Integration Hub contributors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+class registry {
+    /** Table. */
+    public const TABLE = 'local_integrationhub_rules';
+
+    /** HTTP methods of a rule; AMQP and SOAP rules keep POST. */
+    public const METHODS = ['POST', 'GET', 'PUT', 'PATCH', 'DELETE'];
+
+    /** Fields that a person may set. */
+    private const FIELDS = ['eventname', 'serviceid', 'endpoint', 'http_method', 'payload_template', 'enabled'];
+
+    /**
+     * The rule of an id.
+     *
+     * @param int $id
+     * @return \stdClass|false
+     */
+    public static function get_rule(int $id) {
+        global $DB;
+        return $DB->get_record(self::TABLE, ['id' => $id]);
+    }
+
+    /**
+     * All rules, by event name.
+     *
+     * @return \stdClass[]
+     */
+    public static function get_all_rules(): array {
+        global $DB;
+        return $DB->get_records(self::TABLE, null, 'eventname ASC, id ASC');
+    }
+
+    /**
+     * Makes a rule.
+     *
+     * @param \stdClass $data
+     * @return int id
+     * @throws \moodle_exception when a field is not valid
+     */
+    public static function create_rule(\stdClass $data): int {
+        global $DB;
+        $values = self::values($data) + ['eventname' => '', 'serviceid' => 0, 'http_method' => 'POST', 'enabled' => 1];
+        $values = self::validated($values);
+        $values['timecreated'] = $values['timemodified'] = time();
+        $id = $DB->insert_record(self::TABLE, (object) $values);
+        change::announce();
+        return $id;
+    }
+
+    /**
+     * Changes the fields that are set.
+     *
+     * @param int $id
+     * @param \stdClass $data
+     * @throws \moodle_exception when a field is not valid or there is no such rule
+     */
+    public static function update_rule(int $id, \stdClass $data): void {
+        global $DB;
+        $DB->get_record(self::TABLE, ['id' => $id], 'id', MUST_EXIST);
+        $values = self::validated(self::values($data));
+        $DB->update_record(self::TABLE, (object) ($values + ['id' => $id, 'timemodified' => time()]));
+        change::announce();
+    }
+
+    /**
+     * Deletes a rule; its dead letters stay.
+     *
+     * @param int $id
+     */
+    public static function delete_rule(int $id): void {
+        global $DB;
+        $DB->delete_records(self::TABLE, ['id' => $id]);
+        change::announce();
+    }
+
+    /**
+     * What people call an event.
+     *
+     * @param string $classname
+     * @return string the class name when Moodle does not know the event
+     */
+    public static function get_event_display_name(string $classname): string {
+        $classname = '\\' . ltrim($classname, '\\');
+        if (!is_subclass_of($classname, \core\event\base::class)) {
+            return $classname;
+        }
+        try {
+            return $classname::get_name();
+        } catch (\Throwable $e) {
+            return $classname;
+        }
+    }
+
+    /**
+     * The events of this site that can be triggered.
+     *
+     * @return string[] class name with its leading backslash => name for people
+     */
+    public static function get_all_events_dynamic(): array {
+        $events = [];
+        foreach (array_keys(\core_component::get_component_classes_in_namespace(null, 'event')) as $classname) {
+            if (!is_subclass_of($classname, \core\event\base::class) || (new \ReflectionClass($classname))->isAbstract()) {
+                continue;
+            }
+            $events['\\' . $classname] = self::get_event_display_name($classname);
+        }
+        \core_collator::asort($events);
+        return $events;
+    }
+
+    /**
+     * The events that most integrations begin with.
+     *
+     * @return string[] class name with its leading backslash => name for people
+     */
+    public static function get_common_events(): array {
+        $events = [];
+        foreach (['user_created', 'user_loggedin', 'user_enrolment_created', 'course_completed', 'course_viewed'] as $name) {
+            $events['\core\event\\' . $name] = self::get_event_display_name('\core\event\\' . $name);
+        }
+        return $events;
+    }
+
+    /**
+     * The fields of a record that a person may set.
+     *
+     * @param \stdClass $data
+     * @return array
+     */
+    private static function values(\stdClass $data): array {
+        return array_intersect_key((array) $data, array_fill_keys(self::FIELDS, 1));
+    }
+
+    /**
+     * Refuses what cannot work and brings the rest into its form.
+     *
+     * @param array $values of the fields that are set
+     * @return array
+     * @throws \moodle_exception naming what is wrong
+     */
+    private static function validated(array $values): array {
+        global $DB;
+        if (isset($values['eventname'])) {
+            $name = event_name::normalise($values['eventname']);
+            if ($name === null) {
+                throw new \moodle_exception('error_eventname', 'local_integrationhub', '', $values['eventname']);
+            }
+            $values['eventname'] = $name;
+        }
+        if (isset($values['serviceid']) && !$DB->record_exists('local_integrationhub_svc', ['id' => $values['serviceid']])) {
+            throw new \moodle_exception('service_not_found', 'local_integrationhub', '', $values['serviceid']);
+        }
+        if (isset($values['http_method'])) {
+            $values['http_method'] = strtoupper($values['http_method']);
+            if (!in_array($values['http_method'], self::METHODS, true)) {
+                $a = ['name' => 'http_method', 'value' => $values['http_method'], 'accepted' => implode(', ', self::METHODS)];
+                throw new \moodle_exception('error_choice', 'local_integrationhub', '', $a);
+            }
+        }
+        $endpoint = (string) ($values['endpoint'] ?? '');
+        if (strlen($endpoint) > 255 || preg_match('~[\x00-\x1f\x7f]~', $endpoint)) {
+            throw new \moodle_exception('error_endpoint', 'local_integrationhub');
+        }
+        return $values;
+    }
+}

@@ -1,0 +1,62 @@
+<?php
+// This file is part of Moodle - https://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
+
+/**
+ * Upgrade steps.
+ *
+ * Every addition is guarded: sites may come from any release of the PHP-only plugin, with or without the columns of
+ * its development branch, and a step that is run again must find nothing to do.
+ *
+ * @package    local_integrationhub
+ * @copyright  2026 Moodle Integration Hub contributors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+
+/**
+ * Brings the tables and the settings to this version.
+ *
+ * @param int $oldversion the version that is installed
+ * @return bool
+ */
+function xmldb_local_integrationhub_upgrade($oldversion) {
+    global $DB;
+    require_once(__DIR__ . '/upgradelib.php');
+
+    $dbman = $DB->get_manager();
+
+    if ($oldversion < 2026021803) {
+        $table = new xmldb_table('local_integrationhub_rules');
+        $field = new xmldb_field('http_method', XMLDB_TYPE_CHAR, '10', null, XMLDB_NOTNULL, null, 'POST', 'endpoint');
+        if (!$dbman->field_exists($table, $field)) {
+            $dbman->add_field($table, $field);
+        }
+        upgrade_plugin_savepoint(true, 2026021803, 'local', 'integrationhub');
+    }
+
+    if ($oldversion < 2026112200) {
+        $table = new xmldb_table('local_integrationhub_svc');
+        $field = new xmldb_field('max_concurrency', XMLDB_TYPE_INTEGER, '5', null, XMLDB_NOTNULL, null, '16', 'timemodified');
+        if (!$dbman->field_exists($table, $field)) {
+            $dbman->add_field($table, $field);
+        }
+        foreach (['outbox', 'binding', 'worker'] as $name) {
+            local_integrationhub_install_missing_table($dbman, 'local_integrationhub_' . $name);
+        }
+        upgrade_plugin_savepoint(true, 2026112200, 'local', 'integrationhub');
+    }
+
+    return true;
+}
