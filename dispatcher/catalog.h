@@ -6,6 +6,9 @@
  * in the catalog with its fault, so that its events become dead letters that name it, instead of
  * vanishing. References are counted: a delivery under way keeps the snapshot it started with.
  * One thread (the loop's) takes and drops references; building may happen on another.
+ *
+ * Faults begin with "policy: " or "template: ", say what is wrong and where (byte, or line and
+ * column), and name rule and service at the end. Ids are unique, as the tables' keys are.
  */
 #ifndef MIH_DISPATCHER_CATALOG_H
 #define MIH_DISPATCHER_CATALOG_H
@@ -20,7 +23,14 @@ struct template;
 enum service_type { SERVICE_REST, SERVICE_SOAP, SERVICE_AMQP };
 enum service_auth { AUTH_NONE, AUTH_BEARER, AUTH_APIKEY };
 
-/* As in the table local_integrationhub_svc (COMPAT 3). Texts may be NULL for SQL NULL. */
+enum {
+    SERVICE_DEFAULT_TIMEOUT_S = 5,   /* for a time-out of 0 or less */
+    SERVICE_MAX_TIMEOUT_S = 20 * 60, /* below the broker's limit for unacknowledged messages */
+    SERVICE_MAX_CONCURRENCY = 1024,
+};
+
+/* As in the table local_integrationhub_svc (COMPAT 3). Texts may be NULL for SQL NULL. A type
+ * that is not known is rest, an auth type that is not known sends no header. */
 struct service_row {
     int64_t id;
     const char *name;
@@ -33,6 +43,8 @@ struct service_row {
     bool enabled;
 };
 
+/* A payload_template that is NULL, white space or "0" stands for the whole event; an endpoint
+ * that is NULL or "" for "/"; an http_method that is NULL or "" for POST. */
 struct rule_row {
     int64_t id;
     int64_t service_id;
@@ -46,11 +58,13 @@ struct rule_row {
 struct rule {
     int64_t id;
     char *eventname;             /* \component\event\name, or with * as the last part */
+    size_t prefix_len;           /* of a wildcard: bytes before the * */
     bool wildcard;
     bool enabled;
     char routing_key[256];       /* "" when the event name is not valid: see fault */
     char method[12];             /* upper case */
     struct template *endpoint;   /* text template */
+    char *constant_url;          /* the whole URL, when no event has a say in it; else NULL */
     struct template *payload;    /* JSON template; NULL: the whole event */
     char *fault;                 /* why it cannot be used, or NULL */
     const struct service *service;
@@ -61,6 +75,7 @@ struct service {
     char *name;
     enum service_type type;
     char *base_url;
+    char *url_prefix;            /* base_url with exactly one slash at its end */
     enum service_auth auth;
     char *auth_header;           /* "Authorization: Bearer ..." or "X-API-Key: ...", or NULL */
     int64_t timeout_ms;
@@ -70,33 +85,41 @@ struct service {
     struct rule *rules;          /* sealed: exact names first, sorted; then wildcards */
     size_t n_rules;
     size_t n_exact;
+    const struct rule **rules_by_id; /* the same, sorted by id */
 };
 
 struct catalog_builder;
 
+/* NULL when memory is out. */
 struct catalog_builder *catalog_builder_new(void);
-/* Copy the row. 0 or -ENOMEM. A rule whose service is unknown is kept out (and counted). */
+/* Copy the row. 0 or -ENOMEM. Rules may come before their services. A rule whose service is
+ * unknown is kept out (and counted). */
 int catalog_builder_service(struct catalog_builder *b, const struct service_row *row)
     __attribute__((warn_unused_result));
 int catalog_builder_rule(struct catalog_builder *b, const struct rule_row *row)
     __attribute__((warn_unused_result));
-/* A digest over all rows added so far: equal digests, equal catalogs. */
+/* A digest over all rows added so far, whatever their order: equal digests, equal catalogs. */
 uint64_t catalog_builder_digest(const struct catalog_builder *b);
-/* Compiles and hands out a catalog with one reference; the builder is gone, in any case. */
+/* Compiles and hands out a catalog with one reference; the builder is gone, in any case.
+ * 0 or -ENOMEM. */
 int catalog_builder_seal(struct catalog_builder *b, struct catalog **ret_catalog)
     __attribute__((warn_unused_result));
-void catalog_builder_free(struct catalog_builder *b);
+void catalog_builder_free(struct catalog_builder *b); /* NULL is allowed */
 
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c); /* NULL is allowed */
 
 uint64_t catalog_digest(const struct catalog *c);
+/* Rules that were kept out because their service is unknown. */
+size_t catalog_orphan_count(const struct catalog *c);
 size_t catalog_service_count(const struct catalog *c);
-const struct service *catalog_service_at(const struct catalog *c, size_t index);
+const struct service *catalog_service_at(const struct catalog *c, size_t index); /* by id */
+/* NULL when there is none. Both O(log n). */
 const struct service *catalog_service(const struct catalog *c, int64_t service_id);
 const struct rule *service_rule(const struct service *s, int64_t rule_id);
 
-/* Calls on_match for each enabled rule of the service that wants the event. Returns how many. */
+/* Calls on_match for each enabled rule of the service that wants the event, exact names first,
+ * each kind by id. Returns how many. Allocates nothing. */
 typedef void catalog_on_match(void *context, const struct rule *rule);
 size_t service_match(const struct service *s, const char *eventname, catalog_on_match *on_match,
                      void *context);

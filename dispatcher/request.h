@@ -2,6 +2,18 @@
  * The request that a rule makes of an event: exactly what goes over the wire, nothing sent yet.
  * Pure. Every byte that a template could bring into the URL or a header is checked here, so an
  * event can never add a header, leave the service's host or climb out of its path.
+ *
+ * Methods are POST, PUT, PATCH and DELETE with a JSON body, and GET, whose payload becomes the
+ * query string. Without a template the body is the event's own bytes, unaltered. A template
+ * that renders to [] sends an empty body, as the existing plugin does (COMPAT 4.3).
+ *
+ * Headers: Content-Type (not for GET), Accept, the service's authorization, webhook-id,
+ * webhook-timestamp, traceparent. webhook-id and traceparent depend on message and rule alone,
+ * so they are the same on every retry and replay: the trace id is the message's UUID, or the
+ * first 16 bytes of the SHA-256 of a message id that is none.
+ *
+ * A request is used again and again: after the first few it allocates nothing, but for filters,
+ * GET, and objects that go into strings.
  */
 #ifndef MIH_DISPATCHER_REQUEST_H
 #define MIH_DISPATCHER_REQUEST_H
@@ -33,13 +45,14 @@ void request_init(struct request *r);
 void request_reset(struct request *r);   /* empties it, keeps the memory */
 void request_release(struct request *r);
 
-/* Builds it. now_s is the webhook-timestamp. 0, or -EBADMSG with the reason ("policy: ..." or
- * "template: ...", as it will stand in the dead letter), or -ENOMEM. */
+/* Builds it, whatever was in it before. now_s is the webhook-timestamp. 0, or -EBADMSG with the
+ * reason ("policy: ..." or "template: ...", as it will stand in the dead letter), or -ENOMEM.
+ * After a failure the request holds service and rule, and must not be sent. */
 int request_build(struct request *r, const struct service *service, const struct rule *rule,
                   const struct envelope *event, int64_t now_s, char *ret_reason,
                   size_t reason_size) __attribute__((warn_unused_result));
 
-/* The body that is sent, whichever it is. */
+/* The body that is sent, whichever it is; "" when there is none. */
 const char *request_body(const struct request *r, size_t *ret_len);
 
 #endif

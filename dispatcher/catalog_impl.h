@@ -1,0 +1,20 @@
+/*
+ * What the files of the catalog module share, and nobody else includes: rows become a service
+ * and rules here, with their faults, before they are put together.
+ */
+#ifndef MIH_DISPATCHER_CATALOG_IMPL_H
+#define MIH_DISPATCHER_CATALOG_IMPL_H
+
+#include "dispatcher/catalog.h"
+
+/* Fill the zeroed service from the row. 0, also with a fault, or -ENOMEM. */
+int service_prepare(struct service *s, const struct service_row *row)
+    __attribute__((warn_unused_result));
+void service_release(struct service *s);
+
+/* Fill the zeroed rule; its service must be prepared. 0, also with a fault, or -ENOMEM. */
+int rule_prepare(struct rule *rule, const struct service *service, const struct rule_row *row)
+    __attribute__((warn_unused_result));
+void rule_release(struct rule *rule);
+
+#endif

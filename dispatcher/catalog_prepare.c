@@ -1,0 +1,303 @@
+/* From rows to services and rules that can be used, or that carry their fault. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/envelope.h"
+#include "dispatcher/catalog_impl.h"
+#include "dispatcher/request.h"
+#include "dispatcher/template.h"
+#include "dispatcher/url.h"
+
+enum { FAULT_SIZE = 512 };
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
+    if (value < low) {
+        return low;
+    }
+    return value > high ? high : value;
+}
+
+/* The first fault stays. 0 or -ENOMEM. */
+static int set_fault(char **fault, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int set_fault(char **fault, const char *format, ...)
+{
+    char text[FAULT_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (*fault) {
+        return 0;
+    }
+    *fault = strdup(text);
+    return *fault ? 0 : -ENOMEM;
+}
+
+static int service_fault(struct service *s, const char *what)
+{
+    return set_fault(&s->fault, "policy: %s (service %lld, %.100s)", what, (long long)s->id,
+                     s->name);
+}
+
+static int rule_fault(struct rule *rule, const char *kind, const char *what)
+{
+    return set_fault(&rule->fault, "%s: %s (rule %lld, service %lld, %.100s)", kind, what,
+                     (long long)rule->id, (long long)rule->service->id, rule->service->name);
+}
+
+static bool begins_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* What keeps a token from being sent, or NULL. position is for the byte that does. */
+static const char *token_fault(const char *token, char *text, size_t size)
+{
+    if (begins_with(token, "sodium:") || begins_with(token, "openssl-aes-256-ctr:")) {
+        return "the token is encrypted and this worker cannot decrypt it yet";
+    }
+    for (size_t i = 0; token[i]; i++) {
+        unsigned char byte = (unsigned char)token[i];
+        if (byte < 0x20 || byte == 0x7f) {
+            (void)snprintf(text, size, "the token holds the byte 0x%02x at position %zu", byte,
+                           i + 1);
+            return text;
+        }
+    }
+    return NULL;
+}
+
+static int prepare_auth(struct service *s, const struct service_row *row)
+{
+    const char *type = or_empty(row->auth_type);
+    const char *token = or_empty(row->auth_token);
+    char text[80];
+    if (strcmp(type, "bearer") == 0) {
+        s->auth = AUTH_BEARER;
+    } else if (strcmp(type, "apikey") == 0) {
+        s->auth = AUTH_APIKEY;
+    }
+    if (s->auth == AUTH_NONE || *token == '\0') {
+        return 0;
+    }
+    const char *fault = token_fault(token, text, sizeof(text));
+    if (fault) {
+        return service_fault(s, fault);
+    }
+    if (asprintf(&s->auth_header, "%s%s",
+                 s->auth == AUTH_BEARER ? "Authorization: Bearer " : "X-API-Key: ", token) < 0) {
+        s->auth_header = NULL;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+static int prepare_type(struct service *s, const char *type)
+{
+    if (strcmp(type, "soap") == 0) {
+        s->type = SERVICE_SOAP;
+    } else if (strcmp(type, "amqp") == 0) {
+        s->type = SERVICE_AMQP;
+    } else {
+        s->type = SERVICE_REST;
+        return 0;
+    }
+    return service_fault(s, s->type == SERVICE_SOAP
+                                ? "services of type soap are not supported yet by this worker"
+                                : "services of type amqp are not supported yet by this worker");
+}
+
+static int prepare_base(struct service *s)
+{
+    char reason[160];
+    struct buf prefix;
+    if (s->type == SERVICE_REST && url_check_base(s->base_url, reason, sizeof(reason)) < 0) {
+        int r = service_fault(s, reason);
+        if (r < 0) {
+            return r;
+        }
+    }
+    buf_init(&prefix, strlen(s->base_url) + 1);
+    url_add_prefix(&prefix, s->base_url);
+    s->url_prefix = buf_take(&prefix, NULL);
+    buf_release(&prefix);
+    return s->url_prefix ? 0 : -ENOMEM;
+}
+
+int service_prepare(struct service *s, const struct service_row *row)
+{
+    s->id = row->id;
+    s->enabled = row->enabled;
+    s->timeout_ms = clamp(row->timeout_s > 0 ? row->timeout_s : SERVICE_DEFAULT_TIMEOUT_S, 1,
+                          SERVICE_MAX_TIMEOUT_S) *
+                    1000;
+    s->max_concurrency = (unsigned)clamp(row->max_concurrency, 1, SERVICE_MAX_CONCURRENCY);
+    s->name = strdup(or_empty(row->name));
+    s->base_url = strdup(or_empty(row->base_url));
+    if (!s->name || !s->base_url) {
+        return -ENOMEM;
+    }
+    int r = prepare_type(s, or_empty(row->type));
+    r = r < 0 ? r : prepare_base(s);
+    return r < 0 ? r : prepare_auth(s, row);
+}
+
+void service_release(struct service *s)
+{
+    for (size_t i = 0; i < s->n_rules; i++) {
+        rule_release(&s->rules[i]);
+    }
+    free(s->rules);
+    free(s->rules_by_id);
+    free(s->name);
+    free(s->base_url);
+    free(s->url_prefix);
+    free(s->auth_header);
+    free(s->fault);
+    *s = (struct service){0};
+}
+
+/* Only the last character may be a "*", and then a whole part: behind a backslash. */
+static bool stars_are_sound(const char *eventname, size_t len)
+{
+    const char *star = strchr(eventname, '*');
+    return !star || (star == eventname + len - 1 && len >= 2 && star[-1] == '\\');
+}
+
+static int prepare_event(struct rule *rule, const char *eventname)
+{
+    size_t len = strlen(eventname);
+    rule->eventname = strdup(eventname);
+    if (!rule->eventname) {
+        return -ENOMEM;
+    }
+    if (!stars_are_sound(eventname, len) ||
+        envelope_routing_key(eventname, rule->routing_key, sizeof(rule->routing_key)) < 0) {
+        rule->routing_key[0] = '\0';
+        return rule_fault(rule, "policy", "the event name is not that of an event class");
+    }
+    rule->wildcard = len > 0 && eventname[len - 1] == '*';
+    rule->prefix_len = rule->wildcard ? len - 1 : len;
+    return 0;
+}
+
+static int prepare_method(struct rule *rule, const char *method)
+{
+    static const char *const known[] = {"POST", "PUT", "PATCH", "DELETE", "GET"};
+    char what[120];
+    if (*method == '\0') {
+        method = known[0];
+    }
+    for (size_t i = 0; method[i] && i + 1 < sizeof(rule->method); i++) {
+        unsigned char c = (unsigned char)method[i];
+        rule->method[i] = (char)(c > 0x20 && c < 0x7f ? toupper(c) : '?');
+    }
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcasecmp(method, known[i]) == 0) {
+            return 0;
+        }
+    }
+    (void)snprintf(what, sizeof(what), "the method %s is none of POST, PUT, PATCH, DELETE and GET",
+                   rule->method);
+    return rule_fault(rule, "policy", what);
+}
+
+/* An endpoint without placeholders makes the same URL for every event. */
+static int prepare_constant_url(struct rule *rule, const char *endpoint)
+{
+    struct buf url;
+    const char *path = endpoint + strspn(endpoint, "/");
+    if (!template_is_constant(rule->endpoint)) {
+        return 0;
+    }
+    if (url_has_dot_segment(path)) {
+        return rule_fault(rule, "policy", "the endpoint holds a \".\" or \"..\" segment");
+    }
+    buf_init(&url, REQUEST_MAX_URL);
+    buf_adds(&url, rule->service->url_prefix);
+    buf_adds(&url, path);
+    if (buf_error(&url) == -EMSGSIZE) {
+        buf_release(&url);
+        return rule_fault(rule, "policy", "the URL is too long");
+    }
+    rule->constant_url = buf_take(&url, NULL);
+    buf_release(&url);
+    return rule->constant_url ? 0 : -ENOMEM;
+}
+
+static int prepare_endpoint(struct rule *rule, const char *endpoint)
+{
+    char reason[200];
+    char what[240];
+    size_t at = 0;
+    unsigned char byte = 0;
+    int r = template_compile(TEMPLATE_TEXT, endpoint, &rule->endpoint, reason, sizeof(reason));
+    if (r == -EINVAL) {
+        (void)snprintf(what, sizeof(what), "endpoint, %s", reason);
+        return rule_fault(rule, "template", what);
+    }
+    if (r < 0) {
+        return r;
+    }
+    if (template_find_literal(rule->endpoint, url_is_unwanted, &at, &byte)) {
+        (void)snprintf(what, sizeof(what), "the endpoint holds the byte 0x%02x at position %zu",
+                       byte, at + 1);
+        return rule_fault(rule, "policy", what);
+    }
+    return prepare_constant_url(rule, endpoint);
+}
+
+/* NULL, white space and "0" mean: no template (PHP's empty()). */
+static bool is_no_template(const char *text)
+{
+    text += strspn(text, " \t\r\n\v\f");
+    size_t len = *text == '0' ? 1 : 0;
+    return text[len + strspn(text + len, " \t\r\n\v\f")] == '\0';
+}
+
+static int prepare_payload(struct rule *rule, const char *source)
+{
+    char reason[200];
+    char what[240];
+    if (is_no_template(source)) {
+        return 0;
+    }
+    int r = template_compile(TEMPLATE_JSON, source, &rule->payload, reason, sizeof(reason));
+    if (r == -EINVAL) {
+        (void)snprintf(what, sizeof(what), "payload, %s", reason);
+        return rule_fault(rule, "template", what);
+    }
+    return r;
+}
+
+int rule_prepare(struct rule *rule, const struct service *service, const struct rule_row *row)
+{
+    rule->id = row->id;
+    rule->enabled = row->enabled;
+    rule->service = service;
+    int r = prepare_event(rule, or_empty(row->eventname));
+    r = r < 0 ? r : prepare_method(rule, or_empty(row->http_method));
+    r = r < 0 ? r : prepare_endpoint(rule, or_empty(row->endpoint));
+    return r < 0 ? r : prepare_payload(rule, or_empty(row->payload_template));
+}
+
+void rule_release(struct rule *rule)
+{
+    free(rule->eventname);
+    free(rule->constant_url);
+    free(rule->fault);
+    template_free(rule->endpoint);
+    template_free(rule->payload);
+    *rule = (struct rule){0};
+}

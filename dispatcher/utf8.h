@@ -1,0 +1,23 @@
+/*
+ * UTF-8, one character at a time. Strict as RFC 3629: no overlong forms, no surrogates, nothing
+ * above U+10FFFF. Pure; neither needs nor changes a locale.
+ */
+#ifndef MIH_DISPATCHER_UTF8_H
+#define MIH_DISPATCHER_UTF8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+
+/* Reads the character at the start of text. Returns its length in bytes, 1 to 4, or 0 when
+ * there is no valid one (or len is 0). ret_char may be NULL. */
+size_t utf8_decode(const char *text, size_t len, uint32_t *ret_char);
+
+/* Appends the character, which must be a Unicode scalar value. */
+void utf8_add(struct buf *out, uint32_t c);
+
+/* Offset of the first byte that does not belong to a valid character; len when there is none. */
+size_t utf8_invalid_at(const char *text, size_t len);
+
+#endif
