@@ -1,11 +1,12 @@
 /*
  * Fills a service's queue with real Moodle events, as fast as the broker confirms them.
  *
- * Declares the queue with the fleet's arguments (DESIGN.md section 3), empties it, and
- * publishes the events of one class from a file of JSON lines, again and again, until
- * --messages are in: persistent, each with a message id of its own and the properties that the
- * plugin sets. Ends with 0 only when the broker confirmed every one and counts as many.
- * With --depth it prints the number of messages that wait in the queue instead.
+ * Declares the queue with the fleet's arguments (DESIGN.md section 3; the service is what follows
+ * the last dot of its name), or with none for --classic, empties it, and publishes the events of
+ * one class from a file of JSON lines, again and again, until --messages are in: persistent,
+ * each with a message id of its own and the properties that the plugin sets. Ends with 0 only
+ * when the broker confirmed every one and counts as many. With --depth it prints the number of
+ * messages that wait in the queue instead.
  */
 #include <amqp.h>
 #include <amqp_framing.h>
@@ -26,11 +27,11 @@ enum { CHANNEL = 1, MAX_EVENTS = 256, WINDOW = 2000, UUID_SIZE = 37, DELIVERY_LI
 
 struct options {
     const char *url;
-    const char *service;
-    char queue[64];
+    const char *queue;
     const char *events;
     const char *type;
     uint64_t messages;
+    bool classic;
     bool depth;
 };
 
@@ -89,15 +90,18 @@ static amqp_table_entry_t number_argument(const char *key, int32_t number)
 
 static void declare_queue(amqp_connection_state_t broker, const struct options *options)
 {
+    const char *dot = strrchr(options->queue, '.');
+    const char *service = dot == NULL ? options->queue : dot + 1;
     amqp_table_entry_t entries[] = {
         text_argument("x-queue-type", "quorum"),
         number_argument("x-delivery-limit", DELIVERY_LIMIT),
         text_argument("x-dead-letter-exchange", "mih.dead"),
-        text_argument("x-dead-letter-routing-key", options->service),
+        text_argument("x-dead-letter-routing-key", service),
         text_argument("x-dead-letter-strategy", "at-least-once"),
         text_argument("x-overflow", "reject-publish"),
     };
-    amqp_table_t arguments = {.num_entries = sizeof entries / sizeof *entries, .entries = entries};
+    amqp_table_t arguments = {
+        .num_entries = options->classic ? 0 : sizeof entries / sizeof *entries, .entries = entries};
     amqp_bytes_t queue = amqp_cstring_bytes(options->queue);
     amqp_queue_declare(broker, CHANNEL, queue, 0, 1, 0, 0, arguments);
     expect_reply(amqp_get_rpc_reply(broker), "queue.declare");
@@ -230,42 +234,41 @@ static void fill_queue(amqp_connection_state_t broker, const struct options *opt
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option known[] = {{"url", required_argument, NULL, 'u'},
-                                          {"service", required_argument, NULL, 's'},
-                                          {"events", required_argument, NULL, 'e'},
-                                          {"type", required_argument, NULL, 't'},
-                                          {"messages", required_argument, NULL, 'm'},
-                                          {"depth", no_argument, NULL, 'd'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"url", required_argument, NULL, 'u'},      {"queue", required_argument, NULL, 'q'},
+        {"events", required_argument, NULL, 'e'},   {"type", required_argument, NULL, 't'},
+        {"messages", required_argument, NULL, 'm'}, {"classic", no_argument, NULL, 'c'},
+        {"depth", no_argument, NULL, 'd'},          {NULL, 0, NULL, 0}};
     struct options options = {0};
     int option;
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         if (option == 'u')
             options.url = optarg;
-        else if (option == 's')
-            options.service = optarg;
+        else if (option == 'q')
+            options.queue = optarg;
         else if (option == 'e')
             options.events = optarg;
         else if (option == 't')
             options.type = optarg;
         else if (option == 'm')
             options.messages = strtoull(optarg, NULL, 10);
+        else if (option == 'c')
+            options.classic = true;
         else if (option == 'd')
             options.depth = true;
         else
             exit(EX_USAGE);
     }
     bool fill = options.events != NULL && options.type != NULL && options.messages > 0;
-    if (options.url == NULL || options.service == NULL || fill == options.depth)
-        errx(EX_USAGE, "usage: mih-bench-preload --url AMQP-URL --service ID (--depth | "
-                       "--events FILE --type CLASS --messages N)");
+    if (options.url == NULL || options.queue == NULL || fill == options.depth)
+        errx(EX_USAGE, "usage: mih-bench-preload --url AMQP-URL --queue NAME (--depth | "
+                       "--events FILE --type CLASS --messages N [--classic])");
     return options;
 }
 
 int main(int argc, char **argv)
 {
     struct options options = parse_options(argc, argv);
-    snprintf(options.queue, sizeof options.queue, "mih.service.%s", options.service);
     amqp_connection_state_t broker = open_broker(options.url);
     if (options.depth) {
         printf("%" PRIu32 "\n", depth(broker, options.queue));

@@ -1,0 +1,156 @@
+"""The clients that are measured: how each is filled up and started.
+
+A contestant has a key (for --only and the ratios), a title, how many processes send, how many requests those have in flight at most, and how many
+messages it gets when the service answers at once, as a part of --messages.  The slow services get as many as `at_once` allows in a few seconds.
+"""
+import os
+
+import guard
+from lab import EVENT, EVENTS, HERE, QUEUE, ROOT, SERVICE, run
+from services import MariaDB, write_file
+
+PYTHON = "/usr/bin/python3"     # Debian's, for which the packages are
+CONCURRENCY = 64
+PREFETCH = 500
+
+# Renders about 300 bytes of JSON; the alternatives build the same object by hand.
+TEMPLATE = ('{"event":"{{eventname}}","action":"{{action}}","target":"{{target}}","component":"{{component}}","objectid":{{objectid}},'
+            '"course":{{courseid}},"user":{{userid}},"relateduser":{{relateduserid}},"context":{{contextid}},'
+            '"status":"{{other.submissionstatus}}","attempt":{{other.submissionattempt}},"words":{{other.onlinetextwordcount}},'
+            '"time":{{timecreated}}}')
+
+
+class Contestant:
+    """One client.  Subclasses give `start` and, where needed, `prepare` (once) and `preload`."""
+
+    share = 1.0
+    surplus = 0     # messages beyond the timed ones for each process, as many as it prefetches: so that none runs dry before the clock stops
+    queue = QUEUE
+    classic = False
+
+    def __init__(self, key, title, processes, at_once):
+        self.key = key
+        self.title = title
+        self.processes = processes
+        self.at_once = at_once
+
+    def messages(self, base, delay, seconds):
+        """How many messages are timed: at a slow service a whole number of times what it has in flight."""
+        return int(base * self.share) if delay == 0 else self.at_once * int(seconds * 1000 / delay)
+
+    def prepare(self, lab):
+        """What must be there before the first run."""
+
+    def preload(self, lab, messages):
+        """Fills its queue."""
+        lab.preload(messages, self.queue, self.classic)
+
+    def start(self, lab, delay):
+        """Starts it; returns its processes (guard.Process)."""
+        raise NotImplementedError
+
+
+class Fleet(Contestant):
+    """The thing itself: mih-worker with a database, one service and one rule with a template."""
+
+    surplus = PREFETCH
+    database = None     # one server for both sizes of the fleet
+
+    def __init__(self, processes):
+        super().__init__(f"fleet{processes}", f"fleet, {processes} process{'es' * (processes > 1)}", processes, CONCURRENCY * processes)
+
+    def prepare(self, lab):
+        if Fleet.database is not None:
+            return
+        Fleet.database = MariaDB()
+        Fleet.database.load(os.path.join(ROOT, "schema.sql"))
+        template = TEMPLATE.replace("\\", "\\\\").replace("'", "''")
+        event = EVENT.replace("\\", "\\\\")
+        Fleet.database.query(f"""
+            CREATE USER mih IDENTIFIED BY 'bench';
+            GRANT ALL ON moodle.* TO mih;
+            INSERT INTO mdl_local_integrationhub_svc (id, name, type, base_url, auth_type, auth_token, timeout, max_concurrency, enabled)
+                VALUES ({SERVICE}, 'bench', 'rest', '{lab.sink.url}', 'bearer', '', 60, {CONCURRENCY}, 1);
+            INSERT INTO mdl_local_integrationhub_rules (id, eventname, serviceid, endpoint, http_method, payload_template, enabled)
+                VALUES (1, '{event}', {SERVICE}, '/0', 'POST', '{template}', 1);""")
+
+    def start(self, lab, delay):
+        Fleet.database.query(f"UPDATE mdl_local_integrationhub_rules SET endpoint = '/{delay}'")
+        config = write_file(os.path.join(lab.folder, "mih.conf"), "\n".join([
+            "[broker]", f"url = {lab.broker.url}",
+            "[database]", "host = 127.0.0.1", f"port = {Fleet.database.port}", "user = mih", "password = bench", "name = moodle",
+            "[worker]", f"processes = {self.processes}", ""]))
+        return [guard.Process([lab.program("mih-worker"), "--config", config], lab.log(self.key))]
+
+
+class Bare(Contestant):
+    """The limit: the bare loop in C, one program per process."""
+
+    surplus = PREFETCH
+
+    def __init__(self, processes):
+        super().__init__(f"bare{processes}", f"bare C loop, {processes} process{'es' * (processes > 1)}", processes, CONCURRENCY * processes)
+
+    def start(self, lab, delay):
+        argv = [lab.program("mih-bench-bare"), "--url", lab.broker.url, "--queue", self.queue, "--sink", f"{lab.sink.url}/{delay}",
+                "--connections", CONCURRENCY, "--prefetch", PREFETCH]
+        return [guard.Process(argv, lab.log(self.key)) for _ in range(self.processes)]
+
+
+class Node(Contestant):
+    """Node.js with amqplib and undici."""
+
+    surplus = PREFETCH
+
+    def __init__(self, processes):
+        super().__init__(f"node{processes}", f"Node.js, {processes} process{'es' * (processes > 1)}", processes, CONCURRENCY * processes)
+
+    def prepare(self, lab):
+        if not os.path.isdir(os.path.join(HERE, "node", "node_modules")):
+            run(["npm", "ci", "--no-audit", "--no-fund"], cwd=os.path.join(HERE, "node"))
+
+    def start(self, lab, delay):
+        argv = ["node", os.path.join(HERE, "node", "consumer.mjs"), lab.broker.url, self.queue, f"{lab.sink.url}/{delay}"]
+        return [guard.Process(argv, lab.log(self.key)) for _ in range(self.processes)]
+
+
+class Symfony(Contestant):
+    """Symfony Messenger, one message at a time.  It fetches with basic.get, which costs a quorum queue a round of its log each time: so it also
+    gets the classic queue that it is at its best with."""
+
+    def __init__(self, classic):
+        super().__init__("symfonyclassic" if classic else "symfony", f"Symfony Messenger{', classic queue' * classic}", 1, 1)
+        self.classic = classic
+        self.share = 0.15 if classic else 0.04
+        self.queue = "bench.classic" if classic else QUEUE
+
+    def start(self, lab, delay):
+        argv = ["php", os.path.join(HERE, "symfony", "worker.php"), lab.broker.url, self.queue, f"{lab.sink.url}/{delay}"]
+        return [guard.Process(argv, lab.log(self.key))]
+
+
+class Celery(Contestant):
+    """Celery with its default pool: as many child processes as there are cores, each with one task at a time."""
+
+    share = 0.08
+    queue = "bench.celery"
+
+    def __init__(self):
+        cores = len(os.sched_getaffinity(0))
+        super().__init__("celery", f"Celery, prefork {cores}", cores, cores)
+        self.folder = os.path.join(HERE, "celery")
+
+    def _environment(self, lab, delay):
+        return dict(os.environ, BENCH_BROKER=lab.broker.url, BENCH_SINK=f"{lab.sink.url}/{delay}", PYTHONDONTWRITEBYTECODE="1")
+
+    def preload(self, lab, messages):
+        with open(EVENTS, encoding="utf-8") as stream:
+            wanted = "".join(line for line in stream if EVENT.replace("\\", "\\\\") in line)
+        run([PYTHON, "tasks.py", messages], cwd=self.folder, env=self._environment(lab, 0), input=wanted, stdin=None)
+
+    def start(self, lab, delay):
+        argv = [PYTHON, "-W", "ignore", "-m", "celery", "-A", "tasks", "worker", "--concurrency", self.processes, "--loglevel", "warning"]
+        return [guard.Process(argv, lab.log(self.key), env=self._environment(lab, delay), cwd=self.folder)]
+
+
+ALL = [Fleet(1), Bare(1), Fleet(2), Bare(2), Node(1), Node(2), Symfony(False), Symfony(True), Celery()]
