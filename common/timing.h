@@ -22,7 +22,8 @@ uint32_t timing_random(uint32_t bound);
 
 /*
  * Equal jitter: half of the delay fixed, half random. attempt counts from 1; the delay before
- * the jitter is base_ms * 2^(attempt-1), capped at cap_ms. random is in [0, 1000).
+ * the jitter is base_ms * 2^(attempt-1), capped at cap_ms. random is in [0, 1000). Any attempt
+ * and any delays that are not negative are right: nothing overflows.
  */
 int64_t timing_backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms, uint32_t random);
 
