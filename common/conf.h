@@ -4,9 +4,11 @@
  *
  * Order: default, then the file, then the environment (MIH_<SECTION>_<KEY>); the later wins. The
  * file is INI: `[section]`, `key = value`, comments start with # or ; at the start of a line (a
- * value keeps them). Unknown sections, unknown keys, keys that stand twice and values out of
- * range are errors that name file, line, key and what is accepted. Nothing is taken from a file
- * that has an error.
+ * value keeps them). White space around a value is cut, control characters are refused. Unknown
+ * sections, unknown keys, keys that stand twice and values out of range are errors that name
+ * file, line, key and what is accepted, and never repeat a secret. So is a variable of a known
+ * section that names no setting (MIH_WORKER_PROCESES); all others are ignored. Nothing is taken
+ * from a file that has an error.
  *
  * Texts are owned by the settings struct (malloc); conf_release() frees them.
  */
@@ -29,6 +31,7 @@ enum conf_type {
     CONF_CHOICE,   /* int; index into choices */
 };
 
+/* The rows of a section stand together in their table. Names of sections hold no "_". */
 struct conf_setting {
     const char *section;
     const char *key;
@@ -37,10 +40,10 @@ struct conf_setting {
     const char *fallback;       /* the default, as the user would write it */
     int64_t min, max;           /* for numbers, bytes, durations; both 0: any */
     const char *const *choices; /* CONF_CHOICE: NULL-terminated */
-    /* Further check of a text; NULL for none. Writes what is wrong. */
+    /* Further check of a text; NULL for none. 0, or -EINVAL with what is accepted written. */
     int (*check)(const char *value, char *ret_reason, size_t size);
-    bool reloadable;            /* takes effect at SIGHUP */
-    const char *help;           /* one sentence */
+    bool reloadable;  /* takes effect at SIGHUP */
+    const char *help; /* one sentence */
 };
 
 struct conf_table {
@@ -57,7 +60,8 @@ struct conf_error {
 int conf_load(const struct conf_table *table, void *settings, const char *path,
               struct conf_error *ret_error) __attribute__((warn_unused_result));
 
-/* Prints a file that conf_load() would read to the same values; secrets as "***". */
+/* Prints a file that conf_load() would read to the same values, but for secrets and passwords in
+ * URLs, which are "***". */
 void conf_dump(const struct conf_table *table, const void *settings, FILE *out);
 
 /* Prints the table in Markdown, for the README. */
