@@ -1,0 +1,200 @@
+#include "worker/settings.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+
+static const char *const tls_choices[] = {
+    [DB_TLS_AUTO] = "auto", [DB_TLS_REQUIRE] = "require", [DB_TLS_OFF] = "off", NULL};
+static const char *const level_choices[] = {[LOG_LEVEL_ERROR] = "error",
+                                            [LOG_LEVEL_WARNING] = "warning",
+                                            [LOG_LEVEL_INFO] = "info",
+                                            [LOG_LEVEL_DEBUG] = "debug",
+                                            NULL};
+
+static int refuse(char *ret_reason, size_t size, const char *accepted)
+{
+    snprintf(ret_reason, size, "%s", accepted);
+    return -EINVAL;
+}
+
+static int check_urls(const char *value, char *ret_reason, size_t size)
+{
+    struct bus_error error = {.text = ""};
+    int r = bus_check_urls(value, &error);
+    return r ? refuse(ret_reason, size, error.text) : 0;
+}
+
+static int check_filled(const char *value, char *ret_reason, size_t size)
+{
+    return *value ? 0 : refuse(ret_reason, size, "any text that is not empty");
+}
+
+/* Empty, or absolute: a relative path would depend on where the service was started. */
+static int check_path(const char *value, char *ret_reason, size_t size)
+{
+    bool ok = !*value || (*value == '/' && strlen(value) < PATH_MAX);
+    return ok ? 0 : refuse(ret_reason, size, "a path that starts with /, or nothing");
+}
+
+static bool consists_of(const char *value, size_t min, size_t max, const char *extra)
+{
+    size_t len = strlen(value);
+    if (len < min || len > max)
+        return false;
+    for (const char *c = value; *c; c++)
+        if (!isalnum((unsigned char)*c) && !strchr(extra, *c))
+            return false;
+    return true;
+}
+
+/* The prefix of exchanges and queues: it leaves room for ".service.<id>" in 255 bytes, and the
+ * broker keeps "amq." for itself. */
+static int check_namespace(const char *value, char *ret_reason, size_t size)
+{
+    if (consists_of(value, 1, 64, "._-") && strcmp(value, "amq") != 0 &&
+        strncmp(value, "amq.", 4) != 0)
+        return 0;
+    return refuse(ret_reason, size, "1 to 64 letters, digits and . _ -, not amq.*");
+}
+
+static int check_exchange(const char *value, char *ret_reason, size_t size)
+{
+    if (consists_of(value, 1, 127, "._-:") && strncmp(value, "amq.", 4) != 0)
+        return 0;
+    return refuse(ret_reason, size, "1 to 127 letters, digits and . _ - :, not amq.*");
+}
+
+/* The prefix stands in statements as it is: nothing but what a table name may hold. */
+static int check_prefix(const char *value, char *ret_reason, size_t size)
+{
+    if (consists_of(value, 0, 20, "_"))
+        return 0;
+    return refuse(ret_reason, size, "0 to 20 letters, digits and _");
+}
+
+#define MS(seconds) ((seconds)*INT64_C(1000))
+#define FIELD(name) .offset = offsetof(struct settings, name)
+
+/* Rows of a section stand together. */
+static const struct conf_setting settings[] = {
+    {"broker", "url", CONF_URL_LIST, FIELD(broker_url),
+     .fallback = "amqp://guest:guest@127.0.0.1:5672/", .check = check_urls,
+     .help = "Broker to connect to; several, separated by commas, are tried in turn. amqps:// "
+             "for TLS."},
+    {"broker", "namespace", CONF_TEXT, FIELD(broker_namespace), .fallback = "mih",
+     .check = check_namespace,
+     .help = "First part of the names of all exchanges and queues; one per Moodle site on a "
+             "shared broker."},
+    {"broker", "events_exchange", CONF_TEXT, FIELD(broker_events_exchange),
+     .fallback = "moodle.events", .check = check_exchange,
+     .help = "Exchange to which Moodle publishes its events."},
+    {"broker", "ca_file", CONF_TEXT, FIELD(broker_ca_file), .fallback = "", .check = check_path,
+     .help = "PEM file of the authorities trusted for amqps; empty takes the system's."},
+    {"broker", "heartbeat", CONF_DURATION, FIELD(broker_heartbeat_ms), .fallback = "10s",
+     .min = MS(1), .max = MS(300),
+     .help = "A broker that is silent for twice this long counts as gone; whole seconds."},
+    {"broker", "connect_timeout", CONF_DURATION, FIELD(broker_connect_timeout_ms),
+     .fallback = "10s", .min = 100, .max = MS(300),
+     .help = "Longest wait for one broker URL to accept the connection."},
+    {"broker", "rpc_timeout", CONF_DURATION, FIELD(broker_rpc_timeout_ms), .fallback = "3s",
+     .min = 100, .max = MS(60), .help = "Longest wait for the broker's answer to one command."},
+
+    {"database", "host", CONF_TEXT, FIELD(database_host), .fallback = "127.0.0.1",
+     .check = check_filled, .help = "Host of Moodle's MySQL or MariaDB."},
+    {"database", "port", CONF_NUMBER, FIELD(database_port), .fallback = "3306", .min = 1,
+     .max = 65535, .help = "Its port."},
+    {"database", "socket", CONF_TEXT, FIELD(database_socket), .fallback = "", .check = check_path,
+     .help = "Unix socket of the server; used instead of host and port when set."},
+    {"database", "user", CONF_TEXT, FIELD(database_user), .fallback = "mih", .check = check_filled,
+     .help = "User to log in as; deploy/grants.sql has what it needs."},
+    {"database", "password", CONF_SECRET, FIELD(database_password), .fallback = "",
+     .help = "Its password."},
+    {"database", "name", CONF_TEXT, FIELD(database_name), .fallback = "moodle",
+     .check = check_filled, .help = "Moodle's database."},
+    {"database", "prefix", CONF_TEXT, FIELD(database_prefix), .fallback = "mdl_",
+     .check = check_prefix, .help = "Prefix of Moodle's tables ($CFG->prefix)."},
+    {"database", "tls", CONF_CHOICE, FIELD(database_tls), .fallback = "auto",
+     .choices = tls_choices,
+     .help = "auto requires TLS unless the server is on this machine; require always; off never."},
+    {"database", "ca_file", CONF_TEXT, FIELD(database_ca_file), .fallback = "", .check = check_path,
+     .help = "PEM file of the authorities trusted for the database; empty takes the system's."},
+    {"database", "connect_timeout", CONF_DURATION, FIELD(database_connect_timeout_ms),
+     .fallback = "10s", .min = MS(1), .max = MS(300),
+     .help = "Longest wait for the connection; rounded up to seconds."},
+    {"database", "io_timeout", CONF_DURATION, FIELD(database_io_timeout_ms), .fallback = "3s",
+     .min = MS(1), .max = MS(300),
+     .help = "Longest wait for the answer to a statement; rounded up to seconds."},
+    {"database", "poll_interval", CONF_DURATION, FIELD(database_poll_interval_ms), .fallback = "2s",
+     .min = 100, .max = MS(60), .reloadable = true,
+     .help = "Services and rules are looked at this often, hints from Moodle aside."},
+
+    {"worker", "processes", CONF_NUMBER, FIELD(worker_processes), .fallback = "0", .min = 0,
+     .max = 512, .help = "Worker processes to run; 0 is one per processor core."},
+    {"worker", "drain_timeout", CONF_DURATION, FIELD(worker_drain_timeout_ms), .fallback = "25s",
+     .min = 0, .max = MS(3600), .reloadable = true,
+     .help = "At SIGTERM, requests under way may finish for this long."},
+    {"worker", "max_event_bytes", CONF_BYTES, FIELD(worker_max_event_bytes), .fallback = "1M",
+     .min = 1 << 10, .max = 16 << 20, .reloadable = true,
+     .help = "Larger events become dead letters."},
+    {"worker", "prefetch_factor", CONF_NUMBER, FIELD(worker_prefetch_factor), .fallback = "4",
+     .min = 1, .max = 64,
+     .help = "Messages held per service, as a multiple of its max_concurrency."},
+    {"worker", "max_response_bytes", CONF_BYTES, FIELD(worker_max_response_bytes),
+     .fallback = "64k", .min = 1 << 10, .max = 1 << 20, .reloadable = true,
+     .help = "A service's answer is read up to this size."},
+    {"worker", "connect_timeout", CONF_DURATION, FIELD(worker_connect_timeout_ms),
+     .fallback = "10s", .min = 100, .max = MS(300), .reloadable = true,
+     .help = "Longest wait for a service to accept a connection; never above its time-out."},
+
+    {"relay", "after", CONF_DURATION, FIELD(relay_after_ms), .fallback = "5s", .min = MS(1),
+     .max = MS(3600), .reloadable = true,
+     .help = "Events that Moodle kept in its outbox for longer are published by the fleet."},
+    {"relay", "batch", CONF_NUMBER, FIELD(relay_batch), .fallback = "500", .min = 1, .max = 10000,
+     .reloadable = true, .help = "Events that are read from the outbox at a time."},
+
+    {"log", "level", CONF_CHOICE, FIELD(log_level), .fallback = "info", .choices = level_choices,
+     .reloadable = true, .help = "The least important lines that are still written."},
+};
+
+const struct conf_table settings_table = {settings, sizeof(settings) / sizeof(settings[0])};
+
+void settings_bus_options(const struct settings *s, const char *connection_name,
+                          struct bus_options *ret_options)
+{
+    *ret_options = (struct bus_options){
+        .urls = s->broker_url,
+        .ca_file = s->broker_ca_file,
+        .connection_name = connection_name,
+        .heartbeat_s = (int)(s->broker_heartbeat_ms / 1000),
+        .connect_timeout_ms = (int)s->broker_connect_timeout_ms,
+        .rpc_timeout_ms = (int)s->broker_rpc_timeout_ms,
+    };
+}
+
+static int whole_seconds(int64_t ms)
+{
+    return (int)((ms + 999) / 1000);
+}
+
+void settings_db_options(const struct settings *s, struct db_options *ret_options)
+{
+    *ret_options = (struct db_options){
+        .host = s->database_host,
+        .port = (int)s->database_port,
+        .socket = s->database_socket,
+        .user = s->database_user,
+        .password = s->database_password,
+        .name = s->database_name,
+        .prefix = s->database_prefix,
+        .tls = (enum db_tls)s->database_tls,
+        .ca_file = s->database_ca_file,
+        .connect_timeout_s = whole_seconds(s->database_connect_timeout_ms),
+        .io_timeout_s = whole_seconds(s->database_io_timeout_ms),
+    };
+}
