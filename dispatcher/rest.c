@@ -1,10 +1,10 @@
 /*
  * HTTP requests over one curl multi handle per process.
  *
- * What costs time is done once: easy handles are pooled with everything set that never changes,
- * and a request sets only its URL, method, body and time-outs; its header list is made of nodes
- * that live in the call. Connections are kept alive and shared by all services (credentials are
- * headers of the request, never of the connection).
+ * Easy handles are pooled with everything set that never changes; a request sets only its URL,
+ * method, body and time-outs, and its header list is made of nodes that live in the call.
+ * Connections are kept alive and shared by all services (credentials are headers of the
+ * request, never of the connection).
  *
  * HTTP/1.1 on purpose: one request on a connection, so that a broken connection is one failed
  * delivery. When a kept-alive connection turns out to be dead before a byte of the answer came,
@@ -16,6 +16,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -27,10 +28,11 @@
 
 enum {
     MAX_HEADER_BYTES = 64 * 1024,
-    MAX_CONNECTIONS = 1024,   /* kept alive at the same time */
-    MAX_IDLE_CALLS = 256,     /* easy handles kept for later */
-    KEPT_BODY_BYTES = 4096,   /* of a call's buffer when it is idle */
+    MAX_CONNECTIONS = 1024, /* kept alive at the same time */
+    MAX_IDLE_CALLS = 256,   /* easy handles kept for later */
+    KEPT_BODY_BYTES = 4096, /* of a call's buffer when it is idle */
     MAX_CONNECTION_AGE_S = 300,
+    EXPECT_BYTES = 64 * 1024, /* curl asks before it sends a larger body; not ours */
 };
 
 static char no_expect[] = "Expect:";
@@ -43,13 +45,13 @@ struct call {
     transport_done *done;
     void *context;
     int64_t start_us;
-    struct curl_slist nodes[1 + REQUEST_MAX_HEADERS]; /* "Expect:" first, always */
-    char method[sizeof((struct request *)NULL)->method]; /* as set in the handle */
-    long timeout_ms;          /* as set in the handle */
+    struct curl_slist nodes[1 + REQUEST_MAX_HEADERS + 1]; /* the User-Agent first, always */
+    char method[sizeof((struct request *)NULL)->method];  /* as set in the handle */
+    long timeout_ms;                                      /* as set in the handle */
     size_t header_bytes;
     bool header_too_large;
     bool body_too_large;
-    struct buf body;          /* of the answer */
+    struct buf body; /* of the answer */
     int local_errno;
     char words[CURL_ERROR_SIZE];
 };
@@ -64,7 +66,7 @@ struct rest {
     struct call_list idle;   /* the last used first: its memory is warm */
     size_t n_active;
     size_t n_idle;
-    char *user_agent;
+    char *user_agent; /* "User-Agent: ..." */
     char *ca_file;
     size_t max_body;
     long connect_timeout_ms;
@@ -124,11 +126,10 @@ static CURLcode set_safety(CURL *easy, const struct rest *rest)
     return code;
 }
 
-static CURLcode set_manner(CURL *easy, const struct rest *rest)
+static CURLcode set_manner(CURL *easy)
 {
     CURLcode code = CURLE_OK;
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(CURLOPT_USERAGENT, rest->user_agent);
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_MAXLIFETIME_CONN, (long)MAX_CONNECTION_AGE_S);
     SET(CURLOPT_PATH_AS_IS, 1L);
@@ -161,11 +162,11 @@ static struct call *new_call(struct rest *rest)
     if (call == NULL)
         return NULL;
     call->rest = rest;
-    call->nodes[0].data = no_expect;
+    call->nodes[0].data = rest->user_agent; /* cheaper than CURLOPT_USERAGENT */
     buf_init(&call->body, rest->max_body);
     call->easy = curl_easy_init();
     if (call->easy == NULL || set_safety(call->easy, rest) != CURLE_OK ||
-        set_manner(call->easy, rest) != CURLE_OK || set_callbacks(call->easy, call) != CURLE_OK ||
+        set_manner(call->easy) != CURLE_OK || set_callbacks(call->easy, call) != CURLE_OK ||
         watcher_adopt(rest->watcher, call->easy, &call->local_errno) != CURLE_OK) {
         free_call(call);
         return NULL;
@@ -194,8 +195,7 @@ static void keep_call(struct rest *rest, struct call *call)
     else
         buf_reset(&call->body);
     call->header_bytes = 0;
-    call->header_too_large = false;
-    call->body_too_large = false;
+    call->header_too_large = call->body_too_large = false;
     call->local_errno = 0;
     call->words[0] = '\0';
     TAILQ_INSERT_HEAD(&rest->idle, call, link);
@@ -230,10 +230,8 @@ static CURLcode set_body(struct call *call, const struct request *request)
     CURLcode code = CURLE_OK;
     size_t len;
     const char *body = request_body(request, &len);
-    if (strcmp(request->method, "GET") == 0) {
-        SET(CURLOPT_HTTPGET, 1L);
-        return code;
-    }
+    if (strcmp(request->method, "GET") == 0)
+        return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
     SET(CURLOPT_POSTFIELDS, len > 0 ? body : ""); /* not copied; NULL would mean: ask me */
@@ -254,22 +252,29 @@ static CURLcode set_timeouts(struct call *call, long timeout_ms)
     return code;
 }
 
+static struct curl_slist *append(struct curl_slist *last, char *header)
+{
+    struct curl_slist *node = last + 1; /* they stand side by side in call->nodes */
+    last->next = node;
+    node->data = header;
+    return node;
+}
+
 static void set_headers(struct call *call, const struct request *request)
 {
-    struct curl_slist *last = &call->nodes[0];
-    for (size_t i = 0; i < request->n_headers; i++) {
-        last->next = &call->nodes[1 + i];
-        last = last->next;
-        last->data = request->headers[i];
-    }
+    struct curl_slist *last = call->nodes;
+    size_t len;
+    (void)request_body(request, &len);
+    for (size_t i = 0; i < request->n_headers; i++)
+        last = append(last, request->headers[i]);
+    if (len >= EXPECT_BYTES)
+        last = append(last, no_expect);
     last->next = NULL;
 }
 
 static CURLcode prepare(struct call *call, const struct request *request)
 {
-    CURL *easy = call->easy;
-    CURLcode code = CURLE_OK;
-    SET(CURLOPT_URL, buf_text(&request->url));
+    CURLcode code = curl_easy_setopt(call->easy, CURLOPT_URL, buf_text(&request->url));
     if (code == CURLE_OK)
         code = set_body(call, request);
     if (code == CURLE_OK)
@@ -433,8 +438,9 @@ int rest_transport_new(struct event_base *base, const struct transport_settings 
     TAILQ_INIT(&rest->idle);
     rest->max_body = settings->max_response_bytes;
     rest->connect_timeout_ms = settings->connect_timeout_ms;
-    rest->user_agent = strdup(settings->user_agent);
     rest->ca_file = own_ca ? strdup(settings->ca_file) : NULL;
+    if (asprintf(&rest->user_agent, "User-Agent: %s", settings->user_agent) < 0)
+        rest->user_agent = NULL;
     if (rest->user_agent == NULL || (own_ca && rest->ca_file == NULL) ||
         open_multi(rest, base) != 0) {
         rest_free(&rest->transport);

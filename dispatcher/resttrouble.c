@@ -63,10 +63,9 @@ static int descriptors_errno(void)
 /* A handshake that the network cut is no refusal: only the words tell. */
 static bool cut_in_handshake(const struct resttrouble *t)
 {
-    return t->code == CURLE_SSL_CONNECT_ERROR &&
-           (strstr(t->words, "SSL_ERROR_SYSCALL") != NULL ||
-            strstr(t->words, "unexpected eof") != NULL ||
-            strstr(t->words, "Connection reset") != NULL);
+    return t->code == CURLE_SSL_CONNECT_ERROR && (strstr(t->words, "SSL_ERROR_SYSCALL") != NULL ||
+                                                  strstr(t->words, "unexpected eof") != NULL ||
+                                                  strstr(t->words, "Connection reset") != NULL);
 }
 
 static void say(struct outcome *o, enum outcome_kind kind, const char *words)
@@ -110,9 +109,8 @@ void resttrouble_location(const char *location, char *ret_text, size_t size)
 {
     size_t len = strcspn(location, "?#");
     const char *scheme_end = strstr(location, "://");
-    const char *host = scheme_end != NULL && (size_t)(scheme_end - location) < len
-                           ? scheme_end + 3
-                           : location;
+    const char *host =
+        scheme_end != NULL && (size_t)(scheme_end - location) < len ? scheme_end + 3 : location;
     size_t left = len - (size_t)(host - location);
     size_t authority = strcspn(host, "/?#");
     const char *at = memrchr(host, '@', authority < left ? authority : left);

@@ -29,7 +29,7 @@ struct watcher {
     CURLM *multi;
     watcher_worked *worked;
     void *context;
-    struct event kick;   /* curl wants to be called at once */
+    struct event kick; /* curl wants to be called at once */
     struct event timer;
     int64_t deadline_ms; /* when curl wants to be called */
     int64_t armed_ms;    /* when the timer fires */

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Runs build/bin/it_rest against the scriptable stub and checks what the stub recorded.
+
+Environment: MIH_BUILD (default: build beside the sources).
+"""
+import collections
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("MIH_BUILD", ROOT / "build"))
+STUB = ROOT / "tests/stub/http_stub.py"
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.PIPE)
+
+
+class Certificates:
+    """An authority and the certificates it signs, made with openssl."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.ca = self.selfsigned("authority", "basicConstraints=critical,CA:TRUE")
+
+    def path(self, name, kind):
+        return self.folder / f"{name}.{kind}"
+
+    def selfsigned(self, name, extension="subjectAltName=IP:127.0.0.1"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                "-nodes", "-keyout", self.path(name, "key"), "-out", self.path(name, "pem"),
+                "-days", "2", "-subj", f"/CN={name}", "-addext", extension)
+        return self.path(name, "pem")
+
+    def signed(self, name, subject_name, *validity):
+        """Signed by the authority; validity: -startdate and -enddate for openssl ca."""
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                "-nodes", "-keyout", self.path(name, "key"), "-out", self.path(name, "csr"),
+                "-subj", f"/CN={name}")
+        database = self.path(name, "index")
+        database.write_text("")
+        config = self.path(name, "cnf")
+        config.write_text(f"[ca]\ndefault_ca=a\n[a]\ndatabase={database}\n"
+                          f"new_certs_dir={self.folder}\nrand_serial=yes\ndefault_md=sha256\n"
+                          f"policy=p\nx509_extensions=e\ndefault_days=2\n[p]\ncommonName=supplied\n"
+                          f"[e]\nsubjectAltName={subject_name}\n")
+        openssl("ca", "-batch", "-config", config, "-cert", self.ca,
+                "-keyfile", self.path("authority", "key"), "-in", self.path(name, "csr"),
+                "-out", self.path(name, "pem"), "-notext", *validity)
+
+
+class Stub:
+    """A running http_stub.py and its record."""
+
+    def __init__(self, folder, name, *arguments):
+        self.record_file = folder / f"{name}.jsonl"
+        self.process = subprocess.Popen(
+            [sys.executable, STUB, "--until-eof", "--record", self.record_file, *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline().split()[1])
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+    def record(self):
+        return [json.loads(line) for line in self.record_file.read_text().splitlines()]
+
+
+class OldServer:
+    """openssl s_server that speaks TLS 1.1 at the most and prints what it is sent."""
+
+    def __init__(self, certificate, key):
+        self.output = ""
+        self.process = subprocess.Popen(
+            ["openssl", "s_server", "-accept", "127.0.0.1:0", "-tls1_1", "-cipher",
+             "ALL:@SECLEVEL=0", "-cert", certificate, "-key", key],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        line = ""
+        while not line.startswith("ACCEPT"):
+            line = self.process.stdout.readline()
+        self.port = int(line.rpartition(":")[2])
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.output, _ = self.process.communicate(timeout=10)
+        return self.output
+
+
+class RestTransport(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="mih-rest-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        certificates = Certificates(cls.folder)
+        certificates.signed("valid", "IP:127.0.0.1")
+        certificates.signed("expired", "IP:127.0.0.1", "-startdate", "20200101000000Z",
+                            "-enddate", "20200201000000Z")
+        certificates.signed("wrongname", "DNS:elsewhere.example")
+        certificates.selfsigned("selfsigned")
+        cls.stubs = {"http": cls.start("http")}
+        for name in ("valid", "expired", "wrongname", "selfsigned"):
+            cls.stubs[name] = cls.start(name, "--tls", certificates.path(name, "pem"),
+                                        certificates.path(name, "key"))
+        cls.old = OldServer(certificates.path("valid", "pem"), certificates.path("valid", "key"))
+        cls.addClassCleanup(cls.old.stop)
+        environment = dict(os.environ, MIH_TEST_CA=str(certificates.ca),
+                           MIH_TEST_HTTPS_OLD=f"https://127.0.0.1:{cls.old.port}")
+        for name, stub in cls.stubs.items():
+            variable = "MIH_TEST_HTTP_URL" if name == "http" else f"MIH_TEST_HTTPS_{name.upper()}"
+            scheme = "http" if name == "http" else "https"
+            environment[variable] = f"{scheme}://127.0.0.1:{stub.port}"
+        cls.program = subprocess.run([BUILD / "bin/it_rest"], env=environment, timeout=120,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    @classmethod
+    def start(cls, name, *arguments):
+        stub = Stub(cls.folder, name, *arguments)
+        cls.addClassCleanup(stub.stop)
+        return stub
+
+    def requests(self, webhook_id):
+        return [r for r in self.stubs["http"].record() if r["webhook_id"] == webhook_id]
+
+    def test_the_program_passes_without_skipping(self):
+        self.assertEqual(self.program.returncode, 0, self.program.stdout)
+        self.assertNotIn("SKIPPED", self.program.stdout)
+
+    def test_d2_every_method_arrives_as_itself(self):
+        for method, times in (("POST", 2), ("PUT", 1), ("PATCH", 1), ("DELETE", 1), ("GET", 2)):
+            seen = self.requests(f"method-{method}")
+            self.assertEqual([r["method"] for r in seen], [method] * times)
+            for request in seen:
+                self.assertEqual(request["body_length"], 0 if method == "GET" else 7)
+                self.assertNotIn("expect", request["headers"])
+                self.assertNotIn("accept-encoding", request["headers"])
+
+    def test_bodies_arrive_whole(self):
+        self.assertEqual(self.requests("large-body")[0]["body_length"], 1024 * 1024)
+        empty = self.requests("empty-body")[0]
+        self.assertEqual((empty["body_length"], empty["headers"]["content-length"]), (0, "0"))
+
+    def test_connections_are_kept(self):
+        numbers = [r["connection"] for m in ("POST", "PUT", "PATCH", "DELETE", "GET")
+                   for r in self.requests(f"method-{m}")]
+        self.assertEqual(len(set(numbers)), 1)
+        tls = [r["connection"] for r in self.stubs["valid"].record()]
+        self.assertEqual(tls, [1, 1, 1])
+
+    def test_redirects_are_not_followed(self):
+        paths = collections.Counter(r["path"].split("?")[0] for r in self.stubs["http"].record())
+        self.assertEqual(paths["/redirect"], 1)
+
+    def test_nothing_is_sent_to_a_certificate_that_is_not_valid(self):
+        for name in ("expired", "wrongname", "selfsigned"):
+            self.assertEqual(self.stubs[name].record(), [], name)
+        self.assertNotIn("HTTP/1.1", self.old.stop())
+
+    def test_the_proxy_of_the_environment_is_ignored(self):
+        self.assertEqual(len(self.requests("no-proxy")), 1)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root for a network of its own")
+    def test_a_name_server_that_never_answers_stalls_nothing(self):
+        resolver = self.folder / "resolv.conf"
+        resolver.write_text("nameserver 127.0.0.1\noptions timeout:5 attempts:2\n")
+        script = ('ip link set lo up && mount --bind "$1" /etc/resolv.conf && '
+                  'MIH_TEST_DEAF_DNS=1 exec "$2"')
+        done = subprocess.run(["unshare", "-n", "-m", "sh", "-c", script, "sh", resolver,
+                               BUILD / "bin/it_rest"], timeout=60, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("longest pause", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
