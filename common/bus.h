@@ -50,19 +50,19 @@ struct bus_field {
  * unless the handler takes the body with bus_take_body(). */
 struct bus_message {
     uint16_t channel;
-    uint64_t tag;              /* for bus_ack(); never used again on this bus and channel */
+    uint64_t tag; /* for bus_ack(); never used again on this bus and channel */
     bool redelivered;
     const char *consumer_tag;
     const char *exchange;
     const char *routing_key;
-    const char *message_id;    /* "" where the publisher set none; likewise below */
+    const char *message_id; /* "" where the publisher set none; likewise below */
     const char *type;
     const char *app_id;
     const char *content_type;
-    uint64_t timestamp;        /* seconds, 0 = none */
+    uint64_t timestamp; /* seconds, 0 = none */
     const char *body;
     size_t body_len;
-    bool body_too_large;       /* above max_body_bytes: body is NULL, body_len tells its size */
+    bool body_too_large; /* above max_body_bytes: body is NULL, body_len tells its size */
     const struct bus_headers *headers;
 };
 
@@ -101,7 +101,7 @@ struct bus_publication {
     const char *type;
     const char *app_id;
     const char *content_type;
-    uint64_t timestamp;             /* seconds, 0 = none */
+    uint64_t timestamp; /* seconds, 0 = none */
     const void *body;
     size_t body_len;
     const struct bus_field *fields; /* headers; n_fields of them */
@@ -155,7 +155,8 @@ int bus_channel_open(struct bus *bus, uint16_t channel, bool confirms)
 
 /* Does not wait for the broker's answer: at most `prefetch` unacknowledged for each consumer
  * that starts on the channel after it. */
-int bus_qos(struct bus *bus, uint16_t channel, uint16_t prefetch) __attribute__((warn_unused_result));
+int bus_qos(struct bus *bus, uint16_t channel, uint16_t prefetch)
+    __attribute__((warn_unused_result));
 
 /* Does not wait for the broker's answer: failure arrives as on_channel_closed. Deliveries go on
  * for a moment after bus_cancel(). */
@@ -215,6 +216,7 @@ int bus_unbind(struct bus *bus, uint16_t channel, const char *queue, const char 
 void bus_mask_url(const char *url, char *ret_text, size_t size);
 
 /* 0 when every URL of the list can be parsed; otherwise -EINVAL and the reason. For settings. */
-int bus_check_urls(const char *urls, struct bus_error *ret_error) __attribute__((warn_unused_result));
+int bus_check_urls(const char *urls, struct bus_error *ret_error)
+    __attribute__((warn_unused_result));
 
 #endif
