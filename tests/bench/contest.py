@@ -25,18 +25,22 @@ class ContestError(Exception):
 
 
 def measure(lab, contestant, delay, messages):
-    """Runs one contestant once; returns {"rate", "cpu", "memory", "messages"}: per second, seconds per 1,000, MiB of the largest process."""
+    """Runs one contestant once; returns {"rate", "cpu", "memory", "messages", "others"}: per second, seconds per 1,000, MiB of the largest process, and
+    how many messages were timed and which part of the machine other programs used meanwhile."""
     total = messages + contestant.surplus * contestant.processes
     with _running(lab, contestant, delay, total) as clients:
+        others = meter.Others()
         before = meter.cpu_seconds(meter.family(clients))
         started = time.time()
         lab.sink.resume()
         _await_answers(lab.sink, contestant, clients, total)
         pids = meter.family(clients)
         cpu = meter.cpu_spent(before, pids)
+        disturbed = others.share()
         memory = max(meter.status_kib(pid, "VmHWM") for pid in pids) / 1024
     times = _prove(lab, contestant, total)
-    return {"rate": messages / (times[messages - 1] - started), "cpu": cpu / total * 1000, "memory": memory, "messages": messages}
+    return {"rate": messages / (times[messages - 1] - started), "cpu": cpu / total * 1000, "memory": memory, "messages": messages,
+            "others": disturbed}
 
 
 def measure_memory(lab, contestant, messages):
@@ -131,8 +135,11 @@ def measure_wrk(lab, delay, connections, script):
     """The sink alone under wrk: the same keys as `measure`, and the latency in ms."""
     argv = [shutil.which("wrk"), "-t1", f"-c{connections}", f"-d{WRK_SECONDS}s", "-s", script, f"{lab.sink.url}/{delay}"]
     out = lab.log("wrk")
+    others = meter.Others()
     with open(out, "w", encoding="utf-8") as stream:
         pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, stream.fileno(), 1)])
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)     # its CPU clock can be read until it is collected
+    disturbed = others.share([pid])
     _, status, usage = os.wait4(pid, 0)
     with open(out, encoding="utf-8") as stream:
         result = re.search(r"^RESULT (\d+) (\d+) (\d+) (\d+)$", stream.read(), re.MULTILINE)
@@ -140,4 +147,4 @@ def measure_wrk(lab, delay, connections, script):
         raise ContestError(f"wrk failed\n{_tail(out)}")
     requests, seconds = int(result[1]), int(result[2]) / 1e6
     return {"rate": requests / seconds, "cpu": (usage.ru_utime + usage.ru_stime) / requests * 1000, "memory": usage.ru_maxrss / 1024,
-            "messages": requests, "latency": int(result[4]) / 1000}
+            "messages": requests, "others": disturbed, "latency": int(result[4]) / 1000}

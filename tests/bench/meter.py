@@ -89,6 +89,34 @@ def cpu_spent(before, pids):
     return sum(seconds - before.get(pid, 0.0) for pid, seconds in cpu_seconds(pids).items())
 
 
+class Others:
+    """How busy other programs keep the machine while something is measured: everything below this script is ours."""
+
+    def __init__(self):
+        self._began = time.monotonic()
+        self._busy = machine_seconds()
+        self._ours = self._used()
+
+    @staticmethod
+    def _used(ended=()):
+        return cpu_seconds({os.getpid(), *descendants(os.getpid()), *ended})
+
+    def share(self, ended=()):
+        """The part of all cores that other programs used since the start, 0 to 1; `ended` are children that have not been collected yet."""
+        used = self._used(ended)
+        ours = sum(seconds - self._ours.get(pid, 0.0) for pid, seconds in used.items())
+        capacity = (time.monotonic() - self._began) * len(os.sched_getaffinity(0))
+        return max(0.0, (machine_seconds() - self._busy - ours) / capacity)
+
+
+def machine_seconds():
+    """Seconds that all cores together have worked, from /proc/stat."""
+    with open("/proc/stat", encoding="ascii") as stream:
+        ticks = [int(field) for field in stream.readline().split()[1:9]]
+    idle, waiting = ticks[3], ticks[4]
+    return (sum(ticks) - idle - waiting) / os.sysconf("SC_CLK_TCK")
+
+
 def status_kib(pid, key):
     """A size of /proc/PID/status in KiB."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as stream:

@@ -23,11 +23,13 @@ RATIOS = (
     ("throughput", "fleet2", "rate", ">=", 10, "celery"),
 )
 MEMORY_LIMIT_MIB = 32
+QUIET = 0.1     # share of the machine that other programs may use before a figure says little
 
 
 def median(runs):
     """The median of each figure over the rounds, and the extremes of the rate."""
     middle = {key: statistics.median(run[key] for run in runs) for key in KEYS}
+    middle["others"] = statistics.median(run["others"] for run in runs)
     rates = [run["rate"] for run in runs]
     if "latency" in runs[0]:
         middle["latency"] = statistics.median(run["latency"] for run in runs)
@@ -89,6 +91,13 @@ def flat_targets(flat):
 def _target(what, value, sign, bound):
     reached = value >= bound if sign == ">=" else value <= bound
     return {"what": what, "value": round(value, 3), "bound": f"{sign} {bound}", "reached": reached}
+
+
+def disturbance(results):
+    """One line about the other programs on the machine."""
+    shares = [row["others"] for rows in results.values() for row in rows.values()]
+    text = f"other programs used {statistics.median(shares):.0%} of the machine during the runs (at most {max(shares):.0%})"
+    return text + (": judge no target by figures of a busy machine" if max(shares) > QUIET else "")
 
 
 def target_lines(found):

@@ -21,6 +21,7 @@ from lab import HERE, ROOT, Lab                 # noqa: E402  pylint: disable=wr
 from services import ServiceError               # noqa: E402  pylint: disable=wrong-import-position
 
 KINDS = ("fleet", "bare", "wrk", "node", "symfony", "celery", "flat", "moodle")
+TROUBLE = (contest.ContestError, ServiceError, guard.GuardError, RuntimeError, TimeoutError, OSError)
 FLAT_MESSAGES = (20_000, 200_000)
 
 
@@ -72,7 +73,7 @@ class Bench:
         for one in list(self.taking_part):
             try:
                 one.prepare(self.lab)
-            except (ServiceError, OSError, guard.GuardError) as error:
+            except TROUBLE as error:
                 self.taking_part.remove(one)
                 self.left_out.append(f"{one.title}: {error}")
 
@@ -91,7 +92,7 @@ class Bench:
     def _attempt(self, delay, key, function, *arguments):
         try:
             figures = function(*arguments)
-        except (contest.ContestError, ServiceError, RuntimeError, TimeoutError, OSError) as error:
+        except TROUBLE as error:
             self.failed.append(f"{self.titles[key]}, {delay} ms: {error}")
             say(f"  {self.titles[key]:<34} FAILED: {error}")
             return
@@ -108,7 +109,7 @@ class Bench:
             one.prepare(self.lab)
             for count in FLAT_MESSAGES:
                 self.flat[count] = contest.measure_memory(self.lab, one, count)
-        except (contest.ContestError, ServiceError, RuntimeError, TimeoutError, OSError, guard.GuardError) as error:
+        except TROUBLE as error:
             self.failed.append(f"memory of a child: {error}")
 
     def page_cost(self):
@@ -149,7 +150,9 @@ def show(bench, result, seconds):
         print(f"left out: {line}")
     for line in result["failed"]:
         print(f"FAILED: {line}")
-    print(f"\n{bench.chosen.rounds} rounds in {seconds / 60:.1f} minutes; figures are medians; 'x' columns compare messages/s with the same "
+    if result["results"]:
+        print("\n" + report.disturbance(result["results"]))
+    print(f"{bench.chosen.rounds} round{'s' * (bench.chosen.rounds > 1)} in {seconds / 60:.1f} minutes; figures are medians; 'x' columns compare messages/s with the same "
           "number of processes.")
 
 
