@@ -1,4 +1,4 @@
-#include "tests/integration/bus/recorder.h"
+#include "tests/integration/recorder/recorder.h"
 #include "common/timing.h"
 
 #include <poll.h>

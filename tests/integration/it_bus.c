@@ -1,6 +1,6 @@
 /* The bus against a real broker, as far as one program can go without touching the broker. */
 #include "common/timing.h"
-#include "tests/integration/bus/recorder.h"
+#include "tests/integration/recorder/recorder.h"
 
 #include <poll.h>
 #include <setjmp.h>
