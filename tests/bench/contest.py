@@ -1,8 +1,8 @@
 """One measurement: fill the queue, start the client against a sink that holds its answers, let the sink go, count until everything has arrived.
 
 The clock and the CPU count start when the sink is let go, with every connection open and the first requests waiting at it: starting up is not part
-of the figure for anybody.  The clock stops at the last of the timed messages, while the queue still holds what the client prefetches; the CPU count when
-all have arrived.  A client that delivered too little, too much or wrongly has no figure: ContestError.
+of the figure for anybody.  The clock stops at the last of the timed messages, while there are still as many as the client prefetches; the CPU
+count stops when all have arrived.  A client that delivered too little, too much or wrongly has no figure: ContestError.
 """
 import contextlib
 import os
@@ -25,8 +25,8 @@ class ContestError(Exception):
 
 
 def measure(lab, contestant, delay, messages):
-    """Runs one contestant once; returns {"rate", "cpu", "memory", "messages", "others"}: per second, seconds per 1,000, MiB of the largest process, and
-    how many messages were timed and which part of the machine other programs used meanwhile."""
+    """Runs one contestant once; returns {"rate", "cpu", "memory", "messages", "others"}: per second, seconds per 1,000, MiB of the largest process,
+    how many messages were timed, and which part of the machine other programs used meanwhile."""
     total = messages + contestant.surplus * contestant.processes
     with _running(lab, contestant, delay, total) as clients:
         others = meter.Others()

@@ -145,15 +145,16 @@ def show(bench, result, seconds):
     if result["moodle"]:
         print("Moodle: " + ", ".join(f"{key} {value}" for key, value in result["moodle"].items()))
     if result["targets"]:
-        print("\ntargets of DESIGN.md section 11 (rates and CPU as ratios within this run)\n" + "\n".join(report.target_lines(result["targets"])))
+        print("\ntargets of DESIGN.md section 11 (rates and CPU as ratios within this run)")
+        print("\n".join(report.target_lines(result["targets"])))
     for line in result["left_out"]:
         print(f"left out: {line}")
     for line in result["failed"]:
         print(f"FAILED: {line}")
     if result["results"]:
         print("\n" + report.disturbance(result["results"]))
-    print(f"{bench.chosen.rounds} round{'s' * (bench.chosen.rounds > 1)} in {seconds / 60:.1f} minutes; figures are medians; 'x' columns compare messages/s with the same "
-          "number of processes.")
+    print(f"{bench.chosen.rounds} round{'s' * (bench.chosen.rounds > 1)} in {seconds / 60:.1f} minutes; figures are medians; "
+          "'x' columns compare messages/s with the same number of processes.")
 
 
 def main():
