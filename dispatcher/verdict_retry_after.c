@@ -112,6 +112,9 @@ static bool take_rfc850_date(struct cursor c, const struct tm *now, struct tm *t
               take_number(&c, 2, &tm->tm_year) && take(&c, " ") && take_clock(&c, tm) &&
               take(&c, " GMT") && *c.at == '\0';
     tm->tm_year += now->tm_year - now->tm_year % 100;
+    if (tm->tm_year < now->tm_year) {
+        tm->tm_year += 100;
+    }
     if (tm->tm_year > now->tm_year + 50) {
         tm->tm_year -= 100;
     }
