@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "dispatcher/template_impl.h"
-#include "dispatcher/utf8.h"
+#include "common/utf8.h"
 
 void template_place(const char *source, size_t at, unsigned *ret_line, unsigned *ret_column)
 {

@@ -9,7 +9,7 @@
 
 #include "common/jsontext.h"
 #include "dispatcher/template_impl.h"
-#include "dispatcher/utf8.h"
+#include "common/utf8.h"
 
 static int parse_value(struct compiler *c, struct fragment *out);
 

@@ -2,7 +2,7 @@
 
 #include <stdint.h>
 
-#include "dispatcher/utf8.h"
+#include "common/utf8.h"
 
 /* Every step-th character from first to last moves by delta. Sorted; made from PHP 8.2's tables
  * (Unicode 14). Rows of two steps interleave capitals and small letters. */

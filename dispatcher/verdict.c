@@ -25,7 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dispatcher/utf8.h"
+#include "common/utf8.h"
 
 enum {
     TRY_TWICE_MORE = 3, /* attempts in all */

@@ -2,8 +2,8 @@
  * UTF-8, one character at a time. Strict as RFC 3629: no overlong forms, no surrogates, nothing
  * above U+10FFFF. Pure; neither needs nor changes a locale.
  */
-#ifndef MIH_DISPATCHER_UTF8_H
-#define MIH_DISPATCHER_UTF8_H
+#ifndef MIH_COMMON_UTF8_H
+#define MIH_COMMON_UTF8_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "dispatcher/utf8.h"
+#include "common/utf8.h"
 
 /* Length that the first byte announces, and the bits of the character that it carries. */
 static size_t lead(unsigned char byte, uint32_t *ret_bits)
