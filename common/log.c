@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/utf8.h"
+
 enum {
     LINE_SIZE = 4096, /* PIPE_BUF: a write of this size stays whole in a pipe, too */
     VALUE_MAX = 512,  /* bytes of a value that are shown */
@@ -64,35 +66,14 @@ static bool add(struct line *l, const char *text, size_t len)
     return true;
 }
 
-/* Length of the well-formed UTF-8 character at s that is safe to show, or 0. Unsafe are the C1
- * controls, the line separators and the marks that turn the direction of text. */
-static size_t shown_character(const unsigned char *s, size_t len)
+/* Length of the character outside ASCII at s, or 0 when it is not well-formed or not safe to show:
+ * the C1 controls, the line separators and the marks that turn the direction of text. */
+static size_t shown_character(const char *s, size_t len)
 {
     uint32_t c;
-    size_t n;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf) {
-        n = 2;
-        c = s[0] & 0x1fU;
-    } else if (s[0] >= 0xe0 && s[0] <= 0xef) {
-        n = 3;
-        c = s[0] & 0x0fU;
-    } else if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        n = 4;
-        c = s[0] & 0x07U;
-    } else {
-        return 0;
-    }
-    if (n > len)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3fU);
-    }
-    bool overlong = (n == 3 && c < 0x800) || (n == 4 && c < 0x10000);
-    bool surrogate = c >= 0xd800 && c <= 0xdfff;
-    bool control = c < 0xa0 || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-    return overlong || surrogate || control || c > 0x10ffff ? 0 : n;
+    size_t n = utf8_decode(s, len, &c);
+    bool unsafe = n && (c < 0xa0 || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069));
+    return unsafe ? 0 : n;
 }
 
 /* One character of a quoted value; returns how many bytes it took from s. */
@@ -107,7 +88,7 @@ static size_t add_quoted_character(struct line *l, const unsigned char *s, size_
         add(l, (const char *)s, 1);
         return 1;
     }
-    size_t n = shown_character(s, len);
+    size_t n = shown_character((const char *)s, len);
     if (n) {
         add(l, (const char *)s, n);
         return n;
