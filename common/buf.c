@@ -56,6 +56,8 @@ static bool reserve(struct buf *b, size_t extra)
         fail(b, -ENOMEM);
         return false;
     }
+    if (cap - 1 > b->max) /* so that what fits into cap is within max */
+        cap = b->max + 1;
     char *data = realloc(b->data, cap);
     if (!data) {
         fail(b, -ENOMEM);
@@ -66,24 +68,15 @@ static bool reserve(struct buf *b, size_t extra)
     return true;
 }
 
-void buf_add(struct buf *b, const void *bytes, size_t len)
+void buf_add_growing(struct buf *b, const void *bytes, size_t len)
 {
-    if (!reserve(b, len))
-        return;
-    if (len)
-        memcpy(b->data + b->len, bytes, len);
-    b->len += len;
-    b->data[b->len] = '\0';
+    if (reserve(b, len))
+        buf_add(b, bytes, len);
 }
 
 void buf_adds(struct buf *b, const char *text)
 {
     buf_add(b, text, strlen(text));
-}
-
-void buf_addc(struct buf *b, char c)
-{
-    buf_add(b, &c, 1);
 }
 
 void buf_addf(struct buf *b, const char *format, ...)

@@ -12,13 +12,14 @@
 #define MIH_COMMON_BUF_H
 
 #include <stddef.h>
+#include <string.h>
 
 struct buf {
-    char *data;   /* NULL until the first append; NUL-terminated afterwards */
-    size_t len;   /* bytes in use, without the NUL */
-    size_t cap;   /* bytes allocated */
-    size_t max;   /* most bytes it may ever hold, without the NUL */
-    int error;    /* 0, -ENOMEM or -EMSGSIZE */
+    char *data; /* NULL until the first append; NUL-terminated afterwards */
+    size_t len; /* bytes in use, without the NUL */
+    size_t cap; /* bytes allocated: more than len, at most max + 1; 0 while data is NULL */
+    size_t max; /* most bytes it may ever hold, without the NUL */
+    int error;  /* 0, -ENOMEM or -EMSGSIZE */
 };
 
 /* Starts an empty buffer of at most max bytes. Allocates nothing. */
@@ -30,9 +31,28 @@ void buf_release(struct buf *b);
 /* Empties the buffer and clears its error, keeping the memory for the next use. */
 void buf_reset(struct buf *b);
 
-void buf_add(struct buf *b, const void *bytes, size_t len);
+/* buf_add() when the bytes do not fit into what is allocated. */
+void buf_add_growing(struct buf *b, const void *bytes, size_t len);
+
+/* bytes may be NULL when len is 0. Inline, for it is called for every few bytes of a payload. */
+static inline void buf_add(struct buf *b, const void *bytes, size_t len)
+{
+    if (len >= b->cap - b->len) {
+        buf_add_growing(b, bytes, len);
+        return;
+    }
+    if (len)
+        memcpy(b->data + b->len, bytes, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+}
+
+static inline void buf_addc(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
+
 void buf_adds(struct buf *b, const char *text);
-void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* 0, -ENOMEM or -EMSGSIZE: the first thing that went wrong since init, reset or release. */
