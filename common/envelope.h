@@ -1,11 +1,18 @@
 /*
  * One Moodle event as it came from the broker: its properties and its parsed body.
  *
- * Pure. envelope_parse() refuses (with a reason that names the fault and the place) what is
- * not one JSON object with a text `eventname`, is larger or deeper than the limits, or is not
- * valid UTF-8. It never alters a value: a number that would be changed is refused.
+ * Pure. envelope_parse() refuses (with a reason that names the fault and the place, and never
+ * quotes the body) what is not one JSON object with a text `eventname`, is larger or deeper than
+ * the limits, or is not valid UTF-8. It never alters a value: what json-c would change is refused
+ * (see jsontext.h).
  *
- * The envelope borrows the body and the properties; it owns the parsed tree.
+ * A publisher that keeps the contract sets a message_id. For a message without one the id is
+ * `body-` and the first 32 hexadecimal digits of the body's SHA-256: the same at every redelivery
+ * and retry, so that a repeat carries the same webhook-id; two such messages with the same body
+ * cannot be told apart by their receiver.
+ *
+ * The envelope borrows the body and copies the id; it owns the parsed tree. `body` and `body_len`
+ * are set even when parsing failed, so that a dead letter can carry the body as it came.
  */
 #ifndef MIH_COMMON_ENVELOPE_H
 #define MIH_COMMON_ENVELOPE_H
@@ -30,7 +37,7 @@ struct envelope {
 
 struct envelope_limits {
     size_t max_bytes;
-    unsigned max_depth;
+    unsigned max_depth; /* levels of objects and lists; above ENVELOPE_MAX_DEPTH is that */
 };
 
 /* A parser that is reused from message to message. NULL when memory is out. */
@@ -45,10 +52,12 @@ int envelope_parse(struct envelope *e, struct json_tokener *parser,
                    size_t body_len, char *ret_reason, size_t reason_size)
     __attribute__((warn_unused_result));
 
+/* Frees the tree. May be called again, and after a failed parse. */
 void envelope_release(struct envelope *e);
 
 /* `\core\event\user_created` -> `core.user_created`; `\mod_quiz\event\*` -> `mod_quiz.#`; other
- * backslashes after `\event\` become dots. 0 or -EINVAL (not an event class name, > 255 bytes). */
+ * backslashes after `\event\` become dots. 0 or -EINVAL (no event class name with its leading
+ * backslash, a key of more than 255 bytes or than fit into size). */
 int envelope_routing_key(const char *eventname, char *ret_key, size_t size)
     __attribute__((warn_unused_result));
 
