@@ -108,6 +108,9 @@ class _Guard:
             return {}
         if operation == "keep":
             self.kept = True
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 2)                # a pipe behind the script must see its end
+            os.close(null)
             return {}
         return {"error": f"unknown operation {operation}"}
 
@@ -210,7 +213,7 @@ class _Client:
             ours.setsockopt(socket.SOL_SOCKET, size, MESSAGE_MAX)
             theirs.setsockopt(socket.SOL_SOCKET, size, MESSAGE_MAX)
         self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), str(theirs.fileno())], pass_fds=[theirs.fileno()],
-                                        stdin=subprocess.DEVNULL, start_new_session=True)
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
         theirs.close()
         self.sock = ours
         atexit.register(self.stop)
