@@ -264,7 +264,7 @@ static void mask_one(struct span s, char *ret_text, size_t size, size_t *used)
     bool found;
 
     append(ret_text, size, used, head);
-    if (at >= 0) {
+    if (at >= 0 && skip > 0) {
         struct span identity = {rest.start, (size_t)at};
         append(ret_text, size, used, cut(&identity, ':', &found));
         if (found) {
