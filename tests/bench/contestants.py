@@ -5,9 +5,10 @@ messages it gets when the service answers at once, as a part of --messages.  The
 """
 import os
 
+import fleet
 import guard
 from lab import EVENT, EVENTS, HERE, QUEUE, ROOT, SERVICE, run
-from services import MariaDB, write_file
+from services import MariaDB
 
 PYTHON = "/usr/bin/python3"     # Debian's, for which the packages are
 CONCURRENCY = 64
@@ -50,37 +51,30 @@ class Contestant:
         raise NotImplementedError
 
 
-class Fleet(Contestant):
+class Workers(Contestant):
     """The thing itself: mih-worker with a database, one service and one rule with a template."""
 
     surplus = PREFETCH
-    database = None     # one server for both sizes of the fleet
+    database = None     # one server and one account for both sizes of the fleet
+    account = None
 
     def __init__(self, processes):
         super().__init__(f"fleet{processes}", f"fleet, {processes} process{'es' * (processes > 1)}", processes, CONCURRENCY * processes)
 
     def prepare(self, lab):
-        if Fleet.database is not None:
+        if Workers.account is not None:
             return
-        Fleet.database = MariaDB()
-        Fleet.database.load(os.path.join(ROOT, "schema.sql"))
-        template = TEMPLATE.replace("\\", "\\\\").replace("'", "''")
-        event = EVENT.replace("\\", "\\\\")
-        Fleet.database.query(f"""
-            CREATE USER mih IDENTIFIED BY 'bench';
-            GRANT ALL ON moodle.* TO mih;
-            INSERT INTO mdl_local_integrationhub_svc (id, name, type, base_url, auth_type, auth_token, timeout, max_concurrency, enabled)
-                VALUES ({SERVICE}, 'bench', 'rest', '{lab.sink.url}', 'bearer', '', 60, {CONCURRENCY}, 1);
-            INSERT INTO mdl_local_integrationhub_rules (id, eventname, serviceid, endpoint, http_method, payload_template, enabled)
-                VALUES (1, '{event}', {SERVICE}, '/0', 'POST', '{template}', 1);""")
+        database = Workers.database = MariaDB()
+        database.load(os.path.join(ROOT, "schema.sql"))
+        fleet.insert(database, "svc", [{"id": SERVICE, "name": "bench", "type": "rest", "base_url": lab.sink.url, "auth_type": "bearer",
+                                        "auth_token": "", "timeout": 60, "max_concurrency": CONCURRENCY, "enabled": 1}])
+        fleet.add_rule(database, eventname=EVENT, serviceid=SERVICE, endpoint="/0", http_method="POST", payload_template=TEMPLATE, enabled=1)
+        Workers.account = fleet.Account(database)
 
     def start(self, lab, delay):
-        Fleet.database.query(f"UPDATE mdl_local_integrationhub_rules SET endpoint = '/{delay}'")
-        config = write_file(os.path.join(lab.folder, "mih.conf"), "\n".join([
-            "[broker]", f"url = {lab.broker.url}",
-            "[database]", "host = 127.0.0.1", f"port = {Fleet.database.port}", "user = mih", "password = bench", "name = moodle",
-            "[worker]", f"processes = {self.processes}", ""]))
-        return [guard.Process([lab.program("mih-worker"), "--config", config], lab.log(self.key))]
+        Workers.database.query(f"UPDATE mdl_local_integrationhub_rules SET endpoint = '/{delay}'")
+        workers = fleet.Fleet(lab.broker.url, Workers.database, Workers.account, self.processes, name=self.key).start()
+        return [workers.process]
 
 
 class Bare(Contestant):
@@ -92,7 +86,7 @@ class Bare(Contestant):
         super().__init__(f"bare{processes}", f"bare C loop, {processes} process{'es' * (processes > 1)}", processes, CONCURRENCY * processes)
 
     def start(self, lab, delay):
-        argv = [lab.program("mih-bench-bare"), "--url", lab.broker.url, "--queue", self.queue, "--sink", f"{lab.sink.url}/{delay}",
+        argv = [fleet.program("mih-bench-bare"), "--url", lab.broker.url, "--queue", self.queue, "--sink", f"{lab.sink.url}/{delay}",
                 "--connections", CONCURRENCY, "--prefetch", PREFETCH]
         return [guard.Process(argv, lab.log(self.key)) for _ in range(self.processes)]
 
@@ -153,4 +147,4 @@ class Celery(Contestant):
         return [guard.Process(argv, lab.log(self.key), env=self._environment(lab, delay), cwd=self.folder)]
 
 
-ALL = [Fleet(1), Bare(1), Fleet(2), Bare(2), Node(1), Node(2), Symfony(False), Symfony(True), Celery()]
+ALL = [Workers(1), Bare(1), Workers(2), Bare(2), Node(1), Node(2), Symfony(False), Symfony(True), Celery()]

@@ -2,6 +2,7 @@
 import os
 import subprocess
 
+import fleet
 import guard
 from meter import BenchSink
 from services import RabbitMQ, ServiceError
@@ -26,21 +27,18 @@ def run(argv, **options):
 class Lab:
     """The servers and programs of one run; everything disappears with it."""
 
-    def __init__(self, build):
-        self.build = os.path.abspath(build)
+    def __init__(self):
         self.folder = guard.folder("mih-bench-")
         self._make()
         self.broker = RabbitMQ()
         self.sink = BenchSink()
 
-    def _make(self):
-        if not os.path.exists(os.path.join(self.build, "build.ninja")):
-            run(["cmake", "-S", ROOT, "-B", self.build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"])
-        run(["cmake", "--build", self.build])
-
-    def program(self, name):
-        """The path of one of our own programs."""
-        return os.path.join(self.build, "bin", name)
+    @staticmethod
+    def _make():
+        build = fleet.build_folder()
+        if not os.path.exists(os.path.join(build, "build.ninja")):
+            run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"])
+        run(["cmake", "--build", build])
 
     def log(self, name):
         """A file for the output of a contestant."""
@@ -48,12 +46,12 @@ class Lab:
 
     def preload(self, messages, queue=QUEUE, classic=False):
         """Makes the queue hold exactly so many events, each confirmed by the broker."""
-        run([self.program("mih-bench-preload"), "--url", self.broker.url, "--queue", queue, "--events", EVENTS, "--type", EVENT,
+        run([fleet.program("mih-bench-preload"), "--url", self.broker.url, "--queue", queue, "--events", EVENTS, "--type", EVENT,
              "--messages", messages, *(["--classic"] if classic else [])])
 
     def depth(self, queue=QUEUE):
         """The number of messages that wait in a queue."""
-        return int(run([self.program("mih-bench-preload"), "--url", self.broker.url, "--queue", queue, "--depth"]))
+        return int(run([fleet.program("mih-bench-preload"), "--url", self.broker.url, "--queue", queue, "--depth"]))
 
     def close(self):
         """Stops the servers."""

@@ -16,7 +16,7 @@ import contest                                  # noqa: E402  pylint: disable=wr
 import guard                                    # noqa: E402  pylint: disable=wrong-import-position
 import meter                                    # noqa: E402  pylint: disable=wrong-import-position
 import report                                   # noqa: E402  pylint: disable=wrong-import-position
-from contestants import ALL, CONCURRENCY, Fleet  # noqa: E402  pylint: disable=wrong-import-position
+from contestants import ALL, CONCURRENCY, Workers  # noqa: E402  pylint: disable=wrong-import-position
 from lab import HERE, ROOT, Lab                 # noqa: E402  pylint: disable=wrong-import-position
 from services import ServiceError               # noqa: E402  pylint: disable=wrong-import-position
 
@@ -104,7 +104,7 @@ class Bench:
         """The memory of one child after few and after many messages."""
         if "flat" not in self.chosen.kinds:
             return
-        one = Fleet(1)
+        one = Workers(1)
         try:
             one.prepare(self.lab)
             for count in FLAT_MESSAGES:
@@ -162,7 +162,8 @@ def main():
     chosen = options()
     began = time.monotonic()
     try:
-        bench = Bench(chosen, Lab(chosen.build))
+        os.environ["MIH_BUILD_DIR"] = os.path.abspath(chosen.build)
+        bench = Bench(chosen, Lab())
         bench.prepare()
         bench.rounds()
         bench.memory()
