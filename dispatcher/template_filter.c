@@ -161,10 +161,12 @@ static int apply_iso8601(struct template_value *v, struct buf *out, char *ret_re
 
 static void add_sha256(struct buf *out, const char *text, size_t len)
 {
+    static const char hex[] = "0123456789abcdef";
     unsigned char digest[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)text, len, digest);
     for (size_t i = 0; i < sizeof(digest); i++) {
-        buf_addf(out, "%02x", digest[i]);
+        buf_addc(out, hex[digest[i] >> 4]);
+        buf_addc(out, hex[digest[i] & 15]);
     }
 }
 
