@@ -35,6 +35,8 @@ struct settings {
 
     int64_t worker_processes;
     int64_t worker_drain_timeout_ms;
+    int64_t worker_watchdog_ms; /* a child without a report for so long is killed */
+    char *worker_ca_file;       /* for https services */
     int64_t worker_max_event_bytes;
     int64_t worker_prefetch_factor; /* prefetch = factor * max_concurrency */
     int64_t worker_max_response_bytes;

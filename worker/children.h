@@ -1,0 +1,73 @@
+/*
+ * The supervisor's children: started, watched, restarted, stopped.
+ *
+ * A child that ends is started again after a delay (restart.h). One that ended with EX_CONFIG is
+ * not, because the same configuration would end it again: children_resize() gives it another
+ * chance. One that is alive but has sent no report for silence_ms is sent SIGABRT, for
+ * its core, then SIGKILL, and started again. Numbers 0 to n-1 are used; a child whose number is no
+ * longer wanted is drained with SIGTERM. No child is ever waited for in a blocking way.
+ */
+#ifndef MIH_WORKER_CHILDREN_H
+#define MIH_WORKER_CHILDREN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/spawn.h"
+
+struct event_base;
+struct children;
+
+enum { CHILDREN_MAX = 512 };
+
+struct children_options {
+    struct spawn_options spawn;
+    int64_t silence_ms; /* a child is killed when it is silent for this long */
+    int64_t drain_ms;   /* a child that is told to end is killed after this long and 2 s */
+};
+
+struct children_summary {
+    unsigned wanted;
+    unsigned running;
+    unsigned ready; /* of the running ones */
+    unsigned connected;
+    unsigned refused; /* wanted ones that ended with EX_CONFIG */
+    uint64_t in_flight;
+};
+
+/* on_change is called in the loop: about once a second, and when a child got ready or ended. */
+typedef void children_changed(void *context);
+
+/* Options are copied, their texts borrowed. Handles SIGCHLD. 0 or a negative errno. */
+int children_new(struct event_base *base, const struct children_options *options,
+                 children_changed *on_change, void *context, struct children **ret_children)
+    __attribute__((warn_unused_result));
+
+/* Takes new limits; the program and the path of the configuration stay. */
+void children_set_limits(struct children *c, int64_t silence_ms, int64_t drain_ms);
+
+/* Makes n the number of children, n <= CHILDREN_MAX: starts what is missing, drains the rest. */
+void children_resize(struct children *c, unsigned n);
+
+/* Sends a signal to every child that runs. */
+void children_signal(struct children *c, int number);
+
+/* Sends SIGTSTP, or SIGCONT, now and to each child that starts later. */
+void children_set_quiet(struct children *c, bool quiet);
+
+/* Sends SIGTERM to all and starts none any more; SIGKILL follows after drain_ms and 2 s. */
+void children_stop(struct children *c);
+
+/* Sends SIGKILL to all. */
+void children_kill(struct children *c);
+
+void children_summarize(const struct children *c, struct children_summary *ret_summary);
+
+/* True when each child that runs and has reported made progress, or was idle or not connected,
+ * since the last call that returned true. */
+bool children_all_moved(struct children *c);
+
+/* Kills what still runs, without waiting for it. NULL is allowed. */
+void children_free(struct children *c);
+
+#endif

@@ -1,0 +1,197 @@
+#include "worker/supervisor.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "worker/children.h"
+
+enum { N_SIGNALS = 5 };
+
+struct supervisor {
+    const struct supervisor_options *options;
+    struct settings *settings;
+    struct event_base *base;
+    struct children *children;
+    struct event signals[N_SIGNALS];
+    char status[160]; /* as last told */
+    bool said_ready;
+    bool stopping;
+    int exit_code;
+};
+
+static unsigned core_count(void)
+{
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0)
+        return 1;
+    return (unsigned)CPU_COUNT(&cores);
+}
+
+static unsigned wanted_children(const struct settings *settings)
+{
+    unsigned n =
+        settings->worker_processes > 0 ? (unsigned)settings->worker_processes : core_count();
+    return n < CHILDREN_MAX ? n : CHILDREN_MAX;
+}
+
+static void finish(struct supervisor *s, int exit_code)
+{
+    s->exit_code = exit_code;
+    event_base_loopbreak(s->base);
+}
+
+static void tell_status(struct supervisor *s, const struct children_summary *sum)
+{
+    char status[sizeof s->status];
+    snprintf(status, sizeof status,
+             "STATUS=%s%u of %u processes ready, %u connected, %" PRIu64 " requests under way",
+             s->stopping ? "stopping: " : "", sum->ready, sum->wanted, sum->connected,
+             sum->in_flight);
+    if (strcmp(status, s->status) == 0)
+        return;
+    memcpy(s->status, status, sizeof status);
+    sd_notify(0, status);
+}
+
+/* Once a second, and when a child got ready or ended. */
+static void on_children(void *context)
+{
+    struct supervisor *s = context;
+    struct children_summary sum;
+    children_summarize(s->children, &sum);
+    tell_status(s, &sum);
+    if (children_all_moved(s->children))
+        sd_notify(0, "WATCHDOG=1");
+    if (s->stopping && sum.running == 0) {
+        finish(s, EX_OK);
+    } else if (!s->stopping && sum.wanted > 0 && sum.refused == sum.wanted) {
+        log_error("every child refused the configuration", "does", "ends", NULL);
+        finish(s, EX_CONFIG);
+    } else if (!s->said_ready && sum.ready == sum.wanted) {
+        s->said_ready = true;
+        log_info("ready", "processes", log_number(sum.ready), NULL);
+        sd_notify(0, "READY=1");
+    }
+}
+
+static void stop(struct supervisor *s, int number)
+{
+    if (s->stopping && number == SIGINT) {
+        log_warning("told to stop again", "does", "kills the children", NULL);
+        children_kill(s->children);
+    }
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    log_info("stopping", "signal", sigabbrev_np(number), "drain_ms",
+             log_number(s->settings->worker_drain_timeout_ms), NULL);
+    sd_notify(0, "STOPPING=1");
+    children_stop(s->children);
+    on_children(s);
+}
+
+static void use_settings(struct supervisor *s)
+{
+    log_set_level((enum log_level)s->settings->log_level);
+    children_set_limits(s->children, s->settings->worker_watchdog_ms,
+                        s->settings->worker_drain_timeout_ms);
+    children_resize(s->children, wanted_children(s->settings));
+}
+
+static void tell_reloading(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now); /* what sd_notify(3) asks for, to the microsecond */
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+               (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+static void reload(struct supervisor *s)
+{
+    struct settings fresh = {0};
+    struct conf_error error;
+    tell_reloading();
+    if (conf_load(&settings_table, &fresh, s->options->config_path, &error) != 0) {
+        log_error("configuration not taken", "error", error.text, "does", "keeps the old one",
+                  NULL);
+    } else {
+        conf_release(&settings_table, s->settings);
+        *s->settings = fresh;
+        children_signal(s->children, SIGHUP);
+        use_settings(s);
+        log_info("configuration read again", "processes", log_number(wanted_children(s->settings)),
+                 NULL);
+    }
+    sd_notify(0, "READY=1");
+}
+
+static void on_signal(evutil_socket_t number, short what, void *argument)
+{
+    struct supervisor *s = argument;
+    (void)what;
+    if (number == SIGTERM || number == SIGINT)
+        stop(s, number);
+    else if (s->stopping)
+        return; /* systemd sends SIGCONT after SIGTERM */
+    else if (number == SIGHUP)
+        reload(s);
+    else
+        children_set_quiet(s->children, number == SIGTSTP);
+}
+
+static int watch_signals(struct supervisor *s)
+{
+    static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT};
+    for (size_t i = 0; i < N_SIGNALS; i++) {
+        if (event_assign(&s->signals[i], s->base, numbers[i], EV_SIGNAL | EV_PERSIST, on_signal,
+                         s) != 0 ||
+            event_add(&s->signals[i], NULL) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int open_all(struct supervisor *s)
+{
+    struct children_options options = {
+        .spawn = {.program = s->options->program, .config_path = s->options->config_path},
+        .silence_ms = s->settings->worker_watchdog_ms,
+        .drain_ms = s->settings->worker_drain_timeout_ms,
+    };
+    s->base = event_base_new();
+    if (s->base == NULL || watch_signals(s) != 0)
+        return -1;
+    return children_new(s->base, &options, on_children, s, &s->children);
+}
+
+static void close_all(struct supervisor *s)
+{
+    children_free(s->children);
+    for (size_t i = 0; i < N_SIGNALS && s->base != NULL; i++)
+        if (event_initialized(&s->signals[i]))
+            event_del(&s->signals[i]);
+    if (s->base != NULL)
+        event_base_free(s->base);
+}
+
+int supervisor_run(const struct supervisor_options *options, struct settings *settings)
+{
+    struct supervisor s = {.options = options, .settings = settings, .exit_code = EX_OSERR};
+    if (open_all(&s) == 0) {
+        use_settings(&s);
+        event_base_dispatch(s.base);
+    } else {
+        log_error("cannot start", "error", "out of memory or descriptors", NULL);
+    }
+    close_all(&s);
+    return s.exit_code;
+}
