@@ -162,7 +162,7 @@ def main():
     chosen = options()
     began = time.monotonic()
     try:
-        os.environ["MIH_BUILD_DIR"] = os.path.abspath(chosen.build)
+        os.environ["MIH_BUILD"] = os.path.abspath(chosen.build)
         bench = Bench(chosen, Lab())
         bench.prepare()
         bench.rounds()

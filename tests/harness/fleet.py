@@ -11,8 +11,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 
 def build_folder():
-    """Where the programs are: MIH_BUILD_DIR or build/."""
-    return os.environ.get("MIH_BUILD_DIR") or os.path.join(TOP, "build")
+    """Where the programs are: MIH_BUILD or build/."""
+    return os.environ.get("MIH_BUILD") or os.path.join(TOP, "build")
 
 
 def program(name):
