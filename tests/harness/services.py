@@ -293,7 +293,8 @@ class MariaDB(Server):
     def command(self):
         data = os.path.join(self.folder, "data")
         # A tmpdir of its own: a starting server removes all temporary tables in its tmpdir, those of other servers too, which then crash.
-        return [shutil.which("mariadbd", path=search_path()), "--no-defaults", f"--datadir={data}", f"--tmpdir={self.folder}/tmp", f"--socket={self.socket}", f"--user={self._user}",
+        return [shutil.which("mariadbd", path=search_path()), "--no-defaults", f"--datadir={data}", f"--tmpdir={self.folder}/tmp",
+                f"--socket={self.socket}", f"--user={self._user}",
                 "--bind-address=127.0.0.1", f"--port={self.port}", "--skip-name-resolve", f"--pid-file={self.folder}/pid",
                 "--character-set-server=utf8mb4", "--collation-server=utf8mb4_unicode_ci", "--innodb-buffer-pool-size=64M",
                 "--innodb-log-file-size=48M", "--innodb-flush-method=fsync", "--max-connections=200"], dict(os.environ)
