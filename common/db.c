@@ -20,6 +20,9 @@
 enum {
     STATEMENT_MAX = 256 * 1024,    /* bytes of one statement's text */
     PACKET_MAX = 64 * 1024 * 1024, /* bytes of one row */
+    /* A session idle for this long is ended by the server: what it locks (GET_LOCK) is free soon
+     * after its host died, not after the hours that servers wait by default. */
+    IDLE_MAX_S = 30,
 };
 
 struct db {
@@ -39,6 +42,11 @@ static void library_init(void)
 {
     if (mysql_library_init(0, NULL, NULL))
         abort();
+}
+
+void db_prepare(void)
+{
+    pthread_once(&library_once, library_init);
 }
 
 static int refuse(struct db_error *ret_error, int error, const char *words)
@@ -101,8 +109,8 @@ static int set_options(MYSQL *mysql, const struct db_options *o, bool encrypted)
     int bad = 0;
     /* A wait for a row lock ends before the read time-out, which would end the connection. */
     snprintf(init, sizeof init,
-             "SET SESSION sql_mode='STRICT_ALL_TABLES', innodb_lock_wait_timeout=%u",
-             io_s > 1 ? io_s - 1 : 1);
+             "SET SESSION sql_mode='STRICT_ALL_TABLES', wait_timeout=%d, innodb_lock_wait_timeout=%u",
+             IDLE_MAX_S, io_s > 1 ? io_s - 1 : 1);
     bad |= mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
     bad |= mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &io_s);
     bad |= mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &io_s);
@@ -185,7 +193,7 @@ int db_open(const struct db_options *options, struct db **ret_db, struct db_erro
     int r = check_options(options, ret_error);
     if (r < 0)
         return r;
-    pthread_once(&library_once, library_init);
+    db_prepare();
     struct db *db = calloc(1, sizeof *db);
     if (!db)
         return refuse(ret_error, -ENOMEM, "out of memory");

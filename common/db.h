@@ -3,6 +3,8 @@
  * traps (TLS that falls back to plain text, silent reconnects, time-outs). Every call blocks, for
  * at most the time-outs in the options: use it from a thread that may wait.
  *
+ * The server ends a connection that is idle for 30 s, so that a host that died holds no locks.
+ *
  * Statements are prepared; values are parameters, never text. `{name}` in a statement stands for
  * Moodle's table `<prefix>name`, as in Moodle's own code.
  */
@@ -57,6 +59,10 @@ struct db_row {
 
 /* A non-zero return ends the reading and is returned by db_query. */
 typedef int db_on_row(void *context, const struct db_row *row);
+
+/* Prepares the library once for the process. db_open() does it too; call it before starting a
+ * thread that may be left behind in a call, so that what exit() cleans up is not that thread's. */
+void db_prepare(void);
 
 /* Blocks. Everything is copied out of options. 0; -EINVAL: an option that makes no sense; -EPERM:
  * user or password refused; -ENOENT: no such database; -EPROTO: TLS refused or not to be trusted;

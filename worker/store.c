@@ -304,6 +304,7 @@ static int start_thread(struct store *s)
 {
     sigset_t all, before;
     sigfillset(&all);
+    db_prepare();
     s->core->references++;
     /* Signals are for the loop; a broken connection may raise SIGPIPE in the TLS library. */
     pthread_sigmask(SIG_SETMASK, &all, &before);
