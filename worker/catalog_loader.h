@@ -1,0 +1,43 @@
+/*
+ * Keeps the catalog equal to the tables of services and rules: looks at them every interval and
+ * when poked, in one consistent snapshot, on the store's thread. A catalog is built only when
+ * something changed, also on that thread, and handed to the loop whole.
+ *
+ * While the database is away the catalog there is stays in use; loader_age_ms() tells for how
+ * long. As soon as it is back it is looked at once.
+ */
+#ifndef MIH_WORKER_CATALOG_LOADER_H
+#define MIH_WORKER_CATALOG_LOADER_H
+
+#include <stdint.h>
+
+struct catalog;
+struct event_base;
+struct loader;
+struct store;
+
+struct loader_hooks {
+    void *context;
+    /* A catalog that differs from the one before; the reference is the callee's. */
+    void (*on_catalog)(void *context, struct catalog *take);
+    /* The tables could not be read. Called when it begins and when the reason changes. */
+    void (*on_failure)(void *context, const char *reason);
+};
+
+/* The first look begins at once. hooks are copied. */
+int loader_new(struct event_base *base, struct store *store, int64_t interval_ms,
+               const struct loader_hooks *hooks, struct loader **ret_loader)
+    __attribute__((warn_unused_result));
+
+/* Looks now, or once more right after the look that is under way. */
+void loader_poke(struct loader *l);
+
+void loader_set_interval(struct loader *l, int64_t interval_ms);
+
+/* Milliseconds since the last look that succeeded, changed or not; -1 before the first. */
+int64_t loader_age_ms(const struct loader *l);
+
+/* Before the store is freed. NULL is allowed. */
+void loader_free(struct loader *l);
+
+#endif
