@@ -27,18 +27,18 @@ def run(argv, **options):
 class Lab:
     """The servers and programs of one run; everything disappears with it."""
 
-    def __init__(self):
+    def __init__(self, programs):
         self.folder = guard.folder("mih-bench-")
-        self._make()
+        self._make(programs)
         self.broker = RabbitMQ()
         self.sink = BenchSink()
 
     @staticmethod
-    def _make():
+    def _make(programs):
         build = fleet.build_folder()
         if not os.path.exists(os.path.join(build, "build.ninja")):
             run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"])
-        run(["cmake", "--build", build])
+        run(["cmake", "--build", build, "--target", *programs])
 
     def log(self, name):
         """A file for the output of a contestant."""

@@ -163,7 +163,8 @@ def main():
     began = time.monotonic()
     try:
         os.environ["MIH_BUILD"] = os.path.abspath(chosen.build)
-        bench = Bench(chosen, Lab())
+        ours = ["mih-worker"] if {"fleet", "flat"} & set(chosen.kinds) else []
+        bench = Bench(chosen, Lab(["mih-bench-preload", "mih-bench-bare", *ours]))
         bench.prepare()
         bench.rounds()
         bench.memory()
