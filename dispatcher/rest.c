@@ -64,8 +64,7 @@ struct rest {
     struct watcher *watcher;
     struct call_list active; /* the oldest first */
     struct call_list idle;   /* the last used first: its memory is warm */
-    size_t n_active;
-    size_t n_idle;
+    size_t n_active, n_idle;
     char *user_agent; /* "User-Agent: ..." */
     char *ca_file;
     size_t max_body;
@@ -186,10 +185,6 @@ static struct call *take_call(struct rest *rest)
 
 static void keep_call(struct rest *rest, struct call *call)
 {
-    if (rest->n_idle >= MAX_IDLE_CALLS) {
-        free_call(call);
-        return;
-    }
     if (call->body.cap > KEPT_BODY_BYTES)
         buf_release(&call->body);
     else
@@ -202,13 +197,20 @@ static void keep_call(struct rest *rest, struct call *call)
     rest->n_idle++;
 }
 
-static bool known_method(const char *method)
+static void free_idle(struct rest *rest, size_t left)
 {
-    static const char *const known[] = {"POST", "PUT", "PATCH", "DELETE", "GET"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(method, known[i]) == 0)
-            return true;
-    return false;
+    while (rest->n_idle > left) {
+        struct call *call = TAILQ_LAST(&rest->idle, call_list);
+        TAILQ_REMOVE(&rest->idle, call, link);
+        rest->n_idle--;
+        free_call(call);
+    }
+}
+
+static bool known_method(const char *m)
+{
+    return strcmp(m, "POST") == 0 || strcmp(m, "PUT") == 0 || strcmp(m, "PATCH") == 0 ||
+           strcmp(m, "DELETE") == 0 || strcmp(m, "GET") == 0;
 }
 
 static CURLcode set_method(struct call *call, const char *method)
@@ -369,6 +371,7 @@ static void on_worked(void *context)
             note_trouble(call, code, &outcome);
         finish(call, &outcome);
     }
+    free_idle(rest, MAX_IDLE_CALLS);
 }
 
 static size_t rest_open_count(const struct transport *t)
@@ -392,11 +395,7 @@ static void rest_free(struct transport *t)
     struct rest *rest = rest_of(t);
     if (rest->multi != NULL)
         rest_cancel_all(t);
-    while (!TAILQ_EMPTY(&rest->idle)) {
-        struct call *call = TAILQ_FIRST(&rest->idle);
-        TAILQ_REMOVE(&rest->idle, call, link);
-        free_call(call);
-    }
+    free_idle(rest, 0);
     curl_multi_cleanup(rest->multi);
     watcher_free(rest->watcher);
     free(rest->user_agent);

@@ -82,21 +82,30 @@ static void say_local(struct outcome *o, int error)
              strerror_r(error, buffer, sizeof buffer));
 }
 
+/* The words when the answer was ended because of its size, or NULL. */
+static const char *oversize(const struct resttrouble *t)
+{
+    if (t->header_too_large)
+        return "the answer's headers are too large";
+    if (t->body_too_large || t->code == CURLE_FILESIZE_EXCEEDED)
+        return "the answer's body is too large";
+    if (t->answer_began && t->code == CURLE_OUT_OF_MEMORY)
+        return "a header line of the answer is too long";
+    return NULL;
+}
+
 void resttrouble_explain(const struct resttrouble *t, struct outcome *ret_outcome)
 {
     const char *words = t->words[0] != '\0' ? t->words : curl_easy_strerror(t->code);
+    const char *too_large = oversize(t);
     enum outcome_kind kind = kind_of(t->code);
     int error = t->local_errno;
     if (error == 0 && (kind == OUTCOME_DNS || kind == OUTCOME_CONNECT))
         error = descriptors_errno();
-    if (t->header_too_large)
-        say(ret_outcome, OUTCOME_BROKEN, "the answer's headers are too large");
-    else if (t->body_too_large || t->code == CURLE_FILESIZE_EXCEEDED)
-        say(ret_outcome, OUTCOME_BROKEN, "the answer's body is too large");
-    else if (t->answer_began && t->code == CURLE_OUT_OF_MEMORY)
-        say(ret_outcome, OUTCOME_BROKEN, "a header line of the answer is too long");
+    if (too_large != NULL)
+        say(ret_outcome, OUTCOME_BROKEN, too_large);
     else if (t->answer_began && (kind == OUTCOME_INVALID || kind == OUTCOME_LOCAL))
-        say(ret_outcome, OUTCOME_BROKEN, words);
+        say(ret_outcome, OUTCOME_BROKEN, words); /* curl gave up on the answer, not the request */
     else if (error != 0)
         say_local(ret_outcome, error);
     else if (cut_in_handshake(t))
@@ -105,19 +114,26 @@ void resttrouble_explain(const struct resttrouble *t, struct outcome *ret_outcom
         say(ret_outcome, kind, words);
 }
 
+/* Where the authority begins: behind "scheme://" or "//"; NULL for a location without one. */
+static const char *authority_of(const char *location, size_t len)
+{
+    const char *slashes = memmem(location, len, "//", 2);
+    bool leads = slashes == location;
+    bool follows_scheme = slashes != NULL && !leads && slashes[-1] == ':' &&
+                          memchr(location, '/', (size_t)(slashes - location)) == NULL;
+    return leads || follows_scheme ? slashes + 2 : NULL;
+}
+
 void resttrouble_location(const char *location, char *ret_text, size_t size)
 {
     size_t len = strcspn(location, "?#");
-    const char *scheme_end = strstr(location, "://");
-    const char *host =
-        scheme_end != NULL && (size_t)(scheme_end - location) < len ? scheme_end + 3 : location;
-    size_t left = len - (size_t)(host - location);
-    size_t authority = strcspn(host, "/?#");
-    const char *at = memrchr(host, '@', authority < left ? authority : left);
-    if (at == NULL || host == location) {
+    const char *host = authority_of(location, len);
+    const char *at = NULL;
+    if (host != NULL)
+        at = memrchr(host, '@', strcspn(host, "/?#"));
+    if (at == NULL)
         snprintf(ret_text, size, "%.*s", (int)len, location);
-        return;
-    }
-    snprintf(ret_text, size, "%.*s%.*s", (int)(host - location), location,
-             (int)(len - (size_t)(at + 1 - location)), at + 1);
+    else
+        snprintf(ret_text, size, "%.*s%.*s", (int)(host - location), location,
+                 (int)(len - (size_t)(at + 1 - location)), at + 1);
 }

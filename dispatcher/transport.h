@@ -34,6 +34,7 @@ struct transport_ops {
     size_t (*open_count)(const struct transport *t);
     /* Answers everything under way with OUTCOME_CANCELLED. */
     void (*cancel_all)(struct transport *t);
+    /* Cancels all, where done() must not send again, and frees it. Never from within done(). */
     void (*free)(struct transport *t);
 };
 

@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -50,10 +49,11 @@ static int grow(struct watcher *w, int fd)
     size_t n = w->n_fds == 0 ? 64 : w->n_fds;
     while (n <= (size_t)fd)
         n *= 2;
-    struct watched **grown = realloc(w->by_fd, n * sizeof *grown);
+    struct watched **grown = reallocarray(w->by_fd, n, sizeof(struct watched *));
     if (grown == NULL)
         return -ENOMEM;
-    memset(grown + w->n_fds, 0, (n - w->n_fds) * sizeof *grown);
+    for (size_t i = w->n_fds; i < n; i++)
+        grown[i] = NULL;
     w->by_fd = grown;
     w->n_fds = n;
     return 0;

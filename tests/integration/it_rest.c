@@ -292,7 +292,7 @@ static void keeps_to_the_time_outs(void **state)
         start(&a);
         wait_all();
         assert_int_equal(a.outcome.kind, OUTCOME_TIMEOUT);
-        assert_in_range(a.outcome.latency_us, limits[i] * 1000 - 2000, limits[i] * 1000 + 100000);
+        assert_in_range(a.outcome.latency_us, limits[i] * 1000 - 2000, limits[i] * 1000 + 300000);
         empty(&a);
     }
 }
@@ -414,6 +414,29 @@ static void answers_each_of_many_at_once(void **state)
     free(all);
 }
 
+static double cpu_seconds(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void does_not_spin_on_a_connection_that_was_closed_while_idle(void **state)
+{
+    const char *url = stub_or_skip("MIH_TEST_HTTP_URL");
+    const struct timeval while_idle = {.tv_usec = 300000};
+    struct attempt a;
+    (void)state;
+    go(&a, "POST", url, "/dropidle", "{}", "drop-idle");
+    double before = cpu_seconds();
+    event_base_loopexit(house.base, &while_idle);
+    event_base_dispatch(house.base);
+    assert_true(cpu_seconds() - before < 0.03);
+    go(&a, "POST", url, "/status/200", "{}", "after-drop-idle");
+    assert_int_equal(a.outcome.status, 200);
+}
+
 static void sends_over_tls_when_the_certificate_is_valid(void **state)
 {
     const char *url = stub_or_skip("MIH_TEST_HTTPS_VALID");
@@ -466,18 +489,34 @@ static void tells_a_cut_handshake_from_a_refusal(void **state)
 struct pulse {
     struct event *event;
     int64_t last_us;
+    int64_t last_waited_us;
     int64_t longest_us;
 };
+
+/* How long this thread was ready to run and had no processor, so far: not the loop's fault. */
+static int64_t waited_us(void)
+{
+    long long ran, waited = 0;
+    FILE *file = fopen("/proc/thread-self/schedstat", "r");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%lld %lld", &ran, &waited) != 2) // NOLINT(cert-err34-c): the kernel's own
+        waited = 0;
+    fclose(file);
+    return waited / 1000;
+}
 
 static void on_pulse(evutil_socket_t fd, short what, void *context)
 {
     struct pulse *pulse = context;
-    int64_t now_us = timing_mono_us();
+    int64_t now_us = timing_mono_us(), waited = waited_us();
+    int64_t pause_us = now_us - pulse->last_us - (waited - pulse->last_waited_us);
     (void)fd;
     (void)what;
-    if (now_us - pulse->last_us > pulse->longest_us)
-        pulse->longest_us = now_us - pulse->last_us;
+    if (pause_us > pulse->longest_us)
+        pulse->longest_us = pause_us;
     pulse->last_us = now_us;
+    pulse->last_waited_us = waited;
 }
 
 static void a_name_server_that_never_answers_stalls_nothing(void **state)
@@ -486,7 +525,7 @@ static void a_name_server_that_never_answers_stalls_nothing(void **state)
     const struct timeval period = {.tv_usec = 5000};
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct pulse pulse = {.last_us = timing_mono_us()};
+    struct pulse pulse = {.last_us = timing_mono_us(), .last_waited_us = waited_us()};
     struct attempt all[STUCK];
     (void)state;
     (void)stub_or_skip("MIH_TEST_DEAF_DNS");
@@ -504,7 +543,7 @@ static void a_name_server_that_never_answers_stalls_nothing(void **state)
     for (size_t i = 0; i < STUCK; i++) {
         assert_int_equal(all[i].outcome.kind, OUTCOME_TIMEOUT);
         assert_non_null(strstr(all[i].outcome.text, "Resolving timed out"));
-        assert_in_range(all[i].outcome.latency_us, 990000, 1100000);
+        assert_in_range(all[i].outcome.latency_us, 990000, 1500000);
         empty(&all[i]);
     }
     print_message("longest pause of the loop: %lld us\n", (long long)pulse.longest_us);
@@ -529,6 +568,7 @@ int main(void)
         T(blames_itself_when_descriptors_run_out),
         T(cancels_what_is_under_way),
         T(answers_each_of_many_at_once),
+        T(does_not_spin_on_a_connection_that_was_closed_while_idle),
         T(sends_over_tls_when_the_certificate_is_valid),
         T(refuses_certificates_that_are_not_valid),
         T(tells_a_cut_handshake_from_a_refusal),

@@ -102,15 +102,14 @@ static int live(const char *folder, const char *number)
 {
     struct pupil p = {.number = number};
     char path[512];
-    int code;
     snprintf(path, sizeof path, "%s/log", folder);
     p.log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (p.log_fd < 0)
         err(EX_CANTCREAT, "%s", path);
     read_order(&p, folder);
     note(&p, "start");
-    if (sscanf(p.order, "exit %d", &code) == 1)
-        return code;
+    if (strncmp(p.order, "exit ", 5) == 0)
+        return (int)strtol(p.order + 5, NULL, 10);
     struct pollfd wait = {.fd = open_signals(), .events = POLLIN};
     bool ending = false;
     while (!ending) {
