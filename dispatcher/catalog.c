@@ -248,7 +248,7 @@ static int allot_rules(struct catalog *c, const struct catalog_builder *b)
         size_t n = s->n_rules;
         s->n_rules = 0; /* counts up again as they are filled; also when memory is out */
         s->rules = calloc(n + 1, sizeof(*s->rules));
-        s->rules_by_id = calloc(n + 1, sizeof(*s->rules_by_id));
+        s->rules_by_id = calloc(n + 1, sizeof(struct rule *));
         if (!s->rules || !s->rules_by_id) {
             r = -ENOMEM;
         }
@@ -279,7 +279,7 @@ static void index_rules(struct service *s)
         s->n_exact += !s->rules[i].wildcard;
         s->rules_by_id[i] = &s->rules[i];
     }
-    qsort(s->rules_by_id, s->n_rules, sizeof(*s->rules_by_id), compare_rule_ids);
+    qsort(s->rules_by_id, s->n_rules, sizeof(struct rule *), compare_rule_ids);
 }
 
 int catalog_builder_seal(struct catalog_builder *b, struct catalog **ret_catalog)

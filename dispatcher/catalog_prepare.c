@@ -1,10 +1,10 @@
 /* From rows to services and rules that can be used, or that carry their fault. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/envelope.h"
 #include "dispatcher/catalog_impl.h"
@@ -192,6 +192,18 @@ static int prepare_event(struct rule *rule, const char *eventname)
     return 0;
 }
 
+/* ASCII in upper case; what is not visible as "?". */
+static char upper_or_mark(char c)
+{
+    if (c >= 'a' && c <= 'z') {
+        return (char)(c - 'a' + 'A');
+    }
+    if (c <= 0x20 || c >= 0x7f) {
+        return '?';
+    }
+    return c;
+}
+
 static int prepare_method(struct rule *rule, const char *method)
 {
     static const char *const known[] = {"POST", "PUT", "PATCH", "DELETE", "GET"};
@@ -200,8 +212,7 @@ static int prepare_method(struct rule *rule, const char *method)
         method = known[0];
     }
     for (size_t i = 0; method[i] && i + 1 < sizeof(rule->method); i++) {
-        unsigned char c = (unsigned char)method[i];
-        rule->method[i] = (char)(c > 0x20 && c < 0x7f ? toupper(c) : '?');
+        rule->method[i] = upper_or_mark(method[i]);
     }
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strcasecmp(method, known[i]) == 0) {

@@ -88,9 +88,10 @@ static void add_members(struct query *q, struct json_object *node)
             add_pair(q, key, (size_t)n, json_object_array_get_idx(node, i));
         }
     } else {
-        json_object_object_foreach(node, key, value)
-        {
-            add_pair(q, key, strlen(key), value);
+        const struct lh_entry *entry = json_object_get_object(node)->head;
+        for (; entry; entry = entry->next) {
+            const char *key = entry->k;
+            add_pair(q, key, strlen(key), (struct json_object *)lh_entry_v(entry));
         }
     }
     q->depth--;

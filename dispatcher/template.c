@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dispatcher/template_impl.h"
 #include "common/utf8.h"
+#include "dispatcher/template_impl.h"
 
 void template_place(const char *source, size_t at, unsigned *ret_line, unsigned *ret_column)
 {
@@ -68,7 +68,7 @@ bool compiler_sees(const struct compiler *c, const char *text)
 /* Room for one more part, zeroed but for its place; NULL when memory is out. */
 static struct part *fragment_add(struct fragment *f, enum part_kind kind, size_t source_at)
 {
-    if (f->n == f->cap) {
+    if (!f->parts || f->n == f->cap) {
         size_t cap = f->cap > 0 ? f->cap * 2 : 4;
         struct part *parts = realloc(f->parts, cap * sizeof(*parts));
         if (!parts) {

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "common/jsontext.h"
-#include "dispatcher/template_impl.h"
 #include "common/utf8.h"
+#include "dispatcher/template_impl.h"
 
 static int parse_value(struct compiler *c, struct fragment *out);
 
@@ -28,12 +28,13 @@ static int parse_hex4(struct compiler *c, uint32_t *ret_unit)
 {
     uint32_t unit = 0;
     for (unsigned i = 0; i < 4; i++, c->at++) {
-        char byte = c->at < c->len ? c->source[c->at] : '\0';
+        uint32_t byte = c->at < c->len ? (unsigned char)c->source[c->at] : 0;
+        uint32_t letter = byte | 0x20;
         uint32_t digit = 0;
         if (byte >= '0' && byte <= '9') {
-            digit = (uint32_t)(byte - '0');
-        } else if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f') {
-            digit = (uint32_t)((byte | 0x20) - 'a') + 10;
+            digit = byte - '0';
+        } else if (letter >= 'a' && letter <= 'f') {
+            digit = letter - 'a' + 10;
         } else {
             return compiler_unexpected(c, "four hexadecimal digits after \\u");
         }

@@ -128,8 +128,7 @@ static void check_headers(const char *name, const struct request *r, struct json
         char header[64];
         const char *colon = strchr(r->headers[i], ':');
         assert_non_null(colon);
-        (void)snprintf(header, sizeof(header), "%.*s", (int)(colon - r->headers[i]),
-                       r->headers[i]);
+        (void)snprintf(header, sizeof(header), "%.*s", (int)(colon - r->headers[i]), r->headers[i]);
         const char *value = text_of(wanted, header);
         if (value || !is_volatile(header)) {
             check_text(name, header, colon + 2, value);

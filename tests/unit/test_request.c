@@ -178,9 +178,8 @@ static void is_the_same_but_for_the_time_when_built_again(void **state)
 {
     (void)state;
     struct fixture f;
-    const struct case_ c = {.endpoint = "u/{{userid}}",
-                            .payload = "{\"a\":{{userid}}}",
-                            .event = "{\"userid\":5}"};
+    const struct case_ c = {
+        .endpoint = "u/{{userid}}", .payload = "{\"a\":{{userid}}}", .event = "{\"userid\":5}"};
     build(&f, &c, UUID, "T");
     char trace[64];
     (void)snprintf(trace, sizeof(trace), "%s", header(&f, "traceparent"));
@@ -207,9 +206,8 @@ static void d2_sends_a_json_body_with_every_method_but_get(void **state)
     static const char *const methods[] = {"POST", "PUT", "PATCH", "DELETE"};
     for (size_t i = 0; i < 4; i++) {
         struct fixture f;
-        const struct case_ c = {.method = methods[i],
-                                .payload = "{\"id\":{{objectid}}}",
-                                .event = "{\"objectid\":4}"};
+        const struct case_ c = {
+            .method = methods[i], .payload = "{\"id\":{{objectid}}}", .event = "{\"objectid\":4}"};
         build(&f, &c, UUID, "T");
         assert_int_equal(f.result, 0);
         assert_string_equal(f.request.method, methods[i]);
@@ -253,9 +251,8 @@ static void d9_names_the_fault_of_a_rule_or_service(void **state)
     const struct case_ c = {.payload = "{\"a\":"};
     build(&f, &c, UUID, "T");
     assert_int_equal(f.result, -EBADMSG);
-    assert_string_equal(f.reason,
-                        "template: payload, line 1, column 6: expected a JSON value or a "
-                        "placeholder, but the template ends (rule 7, service 3, crm)");
+    assert_string_equal(f.reason, "template: payload, line 1, column 6: expected a JSON value or a "
+                                  "placeholder, but the template ends (rule 7, service 3, crm)");
     drop(&f);
     build(&f, &c, UUID, "sodium:xyz");
     assert_int_equal(f.result, -EBADMSG);
@@ -293,7 +290,8 @@ static void renders_the_endpoint_within_the_base(void **state)
         {"https://h/api", "{{v}}", "\"/etc\"", "https://h/api/%2Fetc"},
         {"https://h/api", "{{v}}", "\"//evil.example\"", "https://h/api/%2F%2Fevil.example"},
         {"https://h", "{{v}}", "\"@evil.example\"", "https://h/%40evil.example"},
-        {"https://h", "x?a={{v}}&b=1", "\"1&c=2#\\r\\n \"", "https://h/x?a=1%26c%3D2%23%0D%0A%20&b=1"},
+        {"https://h", "x?a={{v}}&b=1", "\"1&c=2#\\r\\n \"",
+         "https://h/x?a=1%26c%3D2%23%0D%0A%20&b=1"},
         {"https://h", "x?a={{v}}", "\"..\"", "https://h/x?a=.."},
         {"https://h", "{{v}}.json", "\"..\"", "https://h/...json"},
         {"https://h", "a/{{v}}", "null", "https://h/a/"},
@@ -320,11 +318,9 @@ static void refuses_events_that_would_climb_out_of_the_path(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"a/{{v}}", "\"..\""},          {"a/{{v}}/b", "\".\""},
-        {"a/.{{v}}", "\".\""},          {"{{v}}", "\"../admin\""},
-        {"{{v}}", "\"x/../admin\""},    {"{{v}}", "\"..\\\\admin\""},
-        {"{{v}}", "\"..;x\""},          {"a/{{v}}.", "\".\""},
-        {"a/{{v|default:\"..\"}}", "null"},
+        {"a/{{v}}", "\"..\""},     {"a/{{v}}/b", "\".\""},      {"a/.{{v}}", "\".\""},
+        {"{{v}}", "\"../admin\""}, {"{{v}}", "\"x/../admin\""}, {"{{v}}", "\"..\\\\admin\""},
+        {"{{v}}", "\"..;x\""},     {"a/{{v}}.", "\".\""},       {"a/{{v|default:\"..\"}}", "null"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct fixture f;

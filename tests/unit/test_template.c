@@ -18,8 +18,10 @@ static const char event_text[] =
     "{\"eventname\":\"\\\\core\\\\event\\\\user_created\",\"objectid\":9,\"userid\":\"12\","
     "\"big\":\"123456789012345678901234567890\",\"zero\":0,\"lead\":\"007\",\"neg\":\"-1.50\","
     "\"relateduserid\":null,\"anonymous\":false,\"yes\":true,\"empty\":\"\",\"float\":1.50,"
-    "\"timecreated\":1795348440,\"timetext\":\"1795348440\",\"name\":\"Zo\\u00eb \\\"Z\\\" / O'Neill\","
-    "\"evil\":\"{{userid}}\\\",\\\"x\\\":\\\"\",\"url\":\"a b/../c?d=e&f#g%\",\"crlf\":\"a\\r\\nb\","
+    "\"timecreated\":1795348440,\"timetext\":\"1795348440\",\"name\":\"Zo\\u00eb \\\"Z\\\" / "
+    "O'Neill\","
+    "\"evil\":\"{{userid}}\\\",\\\"x\\\":\\\"\",\"url\":\"a "
+    "b/../c?d=e&f#g%\",\"crlf\":\"a\\r\\nb\","
     "\"other\":{\"grade\":{\"final\":87.5},\"items\":[\"a\",{\"k\":7}],\"none\":{},\"list\":[],"
     "\"0\":\"zero key\",\"na-me_1\":\"n\",\"\\u00fcber\":\"u\"}}";
 
@@ -70,8 +72,8 @@ struct row {
     const char *result;
 };
 
-static void check_rows(enum template_kind kind, enum template_escape escape,
-                       const struct row *rows, size_t n)
+static void check_rows(enum template_kind kind, enum template_escape escape, const struct row *rows,
+                       size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const char *text = rendered(kind, rows[i].source, escape);
@@ -81,14 +83,15 @@ static void check_rows(enum template_kind kind, enum template_escape escape,
     }
 }
 
-#define CHECK_ROWS(kind, escape, rows) \
+#define CHECK_ROWS(kind, escape, rows)                                                             \
     check_rows(kind, escape, rows, sizeof(rows) / sizeof((rows)[0]))
 
 static void writes_the_literal_part_as_json_encode_does(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {" { \"a\" : 1 ,\n\t\"b\" : [ 1 , 2.50 , -0 , 1e+5 ] } ", "{\"a\":1,\"b\":[1,2.50,-0,1e+5]}"},
+        {" { \"a\" : 1 ,\n\t\"b\" : [ 1 , 2.50 , -0 , 1e+5 ] } ",
+         "{\"a\":1,\"b\":[1,2.50,-0,1e+5]}"},
         {"{}", "{}"},
         {"[]", "[]"},
         {"[ ]", "[]"},
@@ -126,7 +129,8 @@ static void inserts_escaped_text_inside_of_strings(void **state)
         {"\"{{other.items}}\"", "\"[\\\"a\\\",{\\\"k\\\":7}]\""},
         {"\"{{evil}}\"", "\"{{userid}}\\\",\\\"x\\\":\\\"\""},
         {"{\"{{userid}}\":1}", "{\"12\":1}"},
-        {"{\"a{{objectid}}b\":{\"{{evil}}\":[]}}", "{\"a9b\":{\"{{userid}}\\\",\\\"x\\\":\\\"\":[]}}"},
+        {"{\"a{{objectid}}b\":{\"{{evil}}\":[]}}",
+         "{\"a9b\":{\"{{userid}}\\\",\\\"x\\\":\\\"\":[]}}"},
         {"\"{{ userid }}{{\tuserid\n}}\"", "\"1212\""},
     };
     CHECK_ROWS(TEMPLATE_JSON, ESCAPE_NONE, rows);
@@ -158,10 +162,14 @@ static void follows_paths_into_objects_and_arrays(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {"{{other.items.0}}", "\"a\""},       {"{{other.items.1.k}}", "7"},
-        {"{{other.items.2}}", "null"},        {"{{other.items.00}}", "null"},
-        {"{{other.items.-1}}", "null"},       {"{{other.items.999999999999}}", "null"},
-        {"{{other.0}}", "\"zero key\""},      {"{{other.na-me_1}}", "\"n\""},
+        {"{{other.items.0}}", "\"a\""},
+        {"{{other.items.1.k}}", "7"},
+        {"{{other.items.2}}", "null"},
+        {"{{other.items.00}}", "null"},
+        {"{{other.items.-1}}", "null"},
+        {"{{other.items.999999999999}}", "null"},
+        {"{{other.0}}", "\"zero key\""},
+        {"{{other.na-me_1}}", "\"n\""},
         {"{{other.\xc3\xbc"
          "ber}}",
          "\"u\""},
@@ -249,7 +257,8 @@ static void refuses_what_is_no_template_and_says_where(void **state)
         {"{\n  \"a\": 1,\n}", "line 3, column 1: expected a key in double quotes, not '}'"},
         {"{\"\xc3\xa9\" 1}", "line 1, column 6: expected ':', not '1'"},
         {"{a:1}", "line 1, column 2: expected a key in double quotes, not 'a'"},
-        {"{{{userid}}:1}", "line 1, column 3: expected a path such as userid or other.key, not '{'"},
+        {"{{{userid}}:1}",
+         "line 1, column 3: expected a path such as userid or other.key, not '{'"},
         {"[1,]", "line 1, column 4: expected a JSON value or a placeholder, not ']'"},
         {"[1 2]", "line 1, column 4: expected ',' or ']', not '2'"},
         {"[01]", "line 1, column 2: 01 is not a JSON number"},
@@ -347,8 +356,8 @@ static void leaves_an_overflow_to_the_buffer(void **state)
     char reason[100];
     struct buf out;
     buf_init(&out, 10);
-    assert_int_equal(
-        template_compile(TEMPLATE_JSON, "[{{eventname}}]", &t, reason, sizeof(reason)), 0);
+    assert_int_equal(template_compile(TEMPLATE_JSON, "[{{eventname}}]", &t, reason, sizeof(reason)),
+                     0);
     assert_int_equal(template_render(t, event, ESCAPE_NONE, &out, reason, sizeof(reason)), 0);
     assert_int_equal(buf_error(&out), -EMSGSIZE);
     buf_release(&out);

@@ -112,8 +112,7 @@ static const struct {
     {OUTCOME_HTTP, 0, "", "HTTP 0"},
     {OUTCOME_HTTP, 302, "https://elsewhere.example/",
      "HTTP 302 redirect to https://elsewhere.example/ (redirects are never followed)"},
-    {OUTCOME_HTTP, 307, "",
-     "HTTP 307 redirect without a location (redirects are never followed)"},
+    {OUTCOME_HTTP, 307, "", "HTTP 307 redirect without a location (redirects are never followed)"},
     {OUTCOME_DNS, 0, "Could not resolve host: x", "name look-up failed: Could not resolve host: x"},
     {OUTCOME_CONNECT, 0, "refused", "no connection: refused"},
     {OUTCOME_TIMEOUT, 0, "", "time-out after 5000 ms"},
@@ -123,8 +122,10 @@ static const struct {
     {OUTCOME_INVALID, 0, "template: line 1", "template: line 1"},
     {OUTCOME_INVALID, 0, "poison: not JSON", "poison: not JSON"},
     {OUTCOME_CANCELLED, 0, "", "cancelled by the worker"},
-    {OUTCOME_CONNECT, 0, "a\r\n<3>mih: forged\x7f", "no connection: a\\x0d\\x0a<3>mih: forged\\x7f"},
-    {OUTCOME_CONNECT, 0, "caf\xc3\xa9 \xff \xc2\x9b", "no connection: caf\xc3\xa9 \\xff \\xc2\\x9b"},
+    {OUTCOME_CONNECT, 0, "a\r\n<3>mih: forged\x7f",
+     "no connection: a\\x0d\\x0a<3>mih: forged\\x7f"},
+    {OUTCOME_CONNECT, 0, "caf\xc3\xa9 \xff \xc2\x9b",
+     "no connection: caf\xc3\xa9 \\xff \\xc2\\x9b"},
 };
 
 static void says_what_happened_in_one_safe_line(void **state)
