@@ -1,0 +1,51 @@
+/*
+ * Which deliveries of one channel are settled, and how to tell the broker with few frames.
+ *
+ * The deliveries of a channel have tags that count up by one; they are settled in any order.
+ * The window keeps a state for each tag from the first unsettled one on. Acknowledging with
+ * "multiple" up to a tag is safe only when every tag below it is settled, so a flush takes the
+ * unbroken run of settled tags at the front in one frame. When the front has not moved since
+ * the last flush (one slow delivery holds everything behind it), what is settled behind it is
+ * acknowledged one by one, so that a slow request never starves the prefetch window.
+ *
+ * Pure: it decides; settle.c sends.
+ */
+#ifndef MIH_WORKER_ACKWINDOW_H
+#define MIH_WORKER_ACKWINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ackwindow {
+    uint8_t *state;          /* ring, one byte a tag */
+    size_t cap;              /* a power of two */
+    uint64_t first;          /* lowest tag that is not settled and told; 0: none came yet */
+    uint64_t next;           /* the tag the next delivery will have */
+    uint64_t front_at_flush; /* `first` after the last flush */
+    size_t settled;          /* settled and not yet told */
+};
+
+/* What to send: ack `tag`, and all before it when multiple. */
+typedef int ackwindow_send(void *context, uint64_t tag, bool multiple);
+
+void ackwindow_init(struct ackwindow *w);
+void ackwindow_release(struct ackwindow *w);
+
+/* Forgets everything: the next delivery's tag is the first. For a channel opened anew. */
+void ackwindow_restart(struct ackwindow *w);
+
+/* A delivery with this tag arrived. 0; -ENOMEM; -EPROTO when it is not the next tag. */
+int ackwindow_delivered(struct ackwindow *w, uint64_t tag) __attribute__((warn_unused_result));
+
+/* The delivery's outcome is safe: it may be acknowledged at the next flush. */
+void ackwindow_settled(struct ackwindow *w, uint64_t tag);
+
+/* The delivery was told to the broker in another way (rejected): never acknowledge it. */
+void ackwindow_told(struct ackwindow *w, uint64_t tag);
+
+/* Calls send for what is to be told now. Stops at the first negative value and returns it. */
+int ackwindow_flush(struct ackwindow *w, ackwindow_send *send, void *context)
+    __attribute__((warn_unused_result));
+
+#endif
