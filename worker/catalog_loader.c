@@ -18,6 +18,7 @@ struct look {
     uint64_t digest; /* its digest */
     struct catalog_builder *builder;
     struct catalog *catalog; /* NULL: nothing changed */
+    int64_t began_ms;
 };
 
 struct loader {
@@ -106,6 +107,7 @@ static int read_snapshot(struct look *look, struct db *db)
 static int run_look(struct store_job *job, struct db *db)
 {
     struct look *look = (struct look *)job;
+    look->began_ms = timing_mono_ms();
     look->builder = catalog_builder_new();
     if (!look->builder) {
         snprintf(job->reason, sizeof job->reason, "out of memory");
@@ -159,12 +161,15 @@ static void look_done(struct store_job *job, int result, const char *reason)
         l->has_looked = true;
         l->reason[0] = '\0';
     }
+    int64_t began_ms = look->began_ms;
     free(look);
-    if (!catalog)
-        return;
-    l->has_digest = true;
-    l->digest = catalog_digest(catalog);
-    l->hooks.on_catalog(l->hooks.context, catalog);
+    if (catalog) {
+        l->has_digest = true;
+        l->digest = catalog_digest(catalog);
+        l->hooks.on_catalog(l->hooks.context, catalog);
+    }
+    if (result >= 0 && l->hooks.on_checked)
+        l->hooks.on_checked(l->hooks.context, began_ms);
 }
 
 static void begin_look(evutil_socket_t fd, short what, void *argument)

@@ -20,6 +20,9 @@ struct loader_hooks {
     void *context;
     /* A catalog that differs from the one before; the reference is the callee's. */
     void (*on_catalog)(void *context, struct catalog *take);
+    /* A look that succeeded has ended, after on_catalog if it found a change; began_ms is when it
+     * began, by timing_mono_ms(). May be NULL. */
+    void (*on_checked)(void *context, int64_t began_ms);
     /* The tables could not be read. Called when it begins and when the reason changes. */
     void (*on_failure)(void *context, const char *reason);
 };

@@ -130,7 +130,7 @@ static const struct conf_setting settings[] = {
     {"database", "io_timeout", CONF_DURATION, FIELD(database_io_timeout_ms), .fallback = "3s",
      .min = MS(1), .max = MS(300),
      .help = "Longest wait for the answer to a statement; rounded up to seconds."},
-    {"database", "poll_interval", CONF_DURATION, FIELD(database_poll_interval_ms), .fallback = "2s",
+    {"database", "poll_interval", CONF_DURATION, FIELD(database_poll_interval_ms), .fallback = "1s",
      .min = 100, .max = MS(60), .reloadable = true,
      .help = "Services and rules are looked at this often, hints from Moodle aside."},
 

@@ -27,7 +27,7 @@ static void every_default_parses_to_the_documented_value(void **state)
     assert_string_equal(s.database_prefix, "mdl_");
     assert_int_equal(s.database_tls, DB_TLS_AUTO);
     assert_int_equal(s.database_io_timeout_ms, 3000);
-    assert_int_equal(s.database_poll_interval_ms, 2000);
+    assert_int_equal(s.database_poll_interval_ms, 1000);
     assert_int_equal(s.worker_processes, 0);
     assert_int_equal(s.worker_drain_timeout_ms, 25000);
     assert_int_equal(s.worker_max_event_bytes, 1048576);
