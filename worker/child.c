@@ -1,0 +1,463 @@
+#include "worker/child.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/timing.h"
+#include "worker/catalog_loader.h"
+#include "worker/childlink.h"
+#include "worker/context.h"
+#include "worker/deadletter.h"
+#include "worker/election.h"
+#include "worker/heartbeat.h"
+#include "worker/intake.h"
+#include "worker/job.h"
+#include "worker/lane.h"
+#include "worker/relay.h"
+#include "worker/store.h"
+#include "worker/topology.h"
+
+enum { DRAIN_LOOK_MS = 20, GIVE_UP_MS = 2000, STORE_GRACE_MS = 1000 };
+
+enum phase { PHASE_RUNNING, PHASE_QUIET, PHASE_DRAINING, PHASE_GIVING_UP };
+
+struct child {
+    struct context ctx;
+    struct settings *settings;
+    const char *config_path;
+    int number;
+    int link_fd;
+    enum phase phase;
+    int64_t deadline_ms; /* of the phase, when draining or giving up */
+    char connection_name[64];
+    struct bus_options publish_options;
+    struct bus_options consume_options;
+    struct db_options db_options;
+    struct store *store;
+    struct loader *loader;
+    struct election *election;
+    struct relay *relay;
+    struct heartbeat *heartbeat;
+    struct topology *topology;
+    struct deadletters *letters;
+    struct intake *intake;
+    struct event *signals[5];
+    struct event *second;
+    struct event *drain_look;
+    bool has_rules;
+    bool ready;
+};
+
+/* Hooks of the parts. */
+
+static void on_store_state(void *context, bool connected, const char *text)
+{
+    struct child *c = context;
+
+    if (connected) {
+        log_info("database connected", "server", text, NULL);
+        c->ctx.rules_checked_ms = 0;
+    } else {
+        log_warning("database away; deliveries go on with the rules at hand", "reason", text, NULL);
+        c->ctx.rules_checked_ms = INT64_MAX;
+        intake_rules_checked(c->intake);
+    }
+}
+
+static void on_publisher_state(void *context, bool connected, const char *text)
+{
+    struct child *c = context;
+
+    if (!connected) {
+        log_warning("no publishing connection to the broker", "reason", text, NULL);
+        return;
+    }
+    log_info("publishing connection open", "broker", text, NULL);
+    topology_changed(c->topology, NULL);
+    deadletters_tick(c->letters);
+    relay_poke(c->relay);
+}
+
+static void on_publisher_blocked(void *context, bool blocked, const char *reason)
+{
+    struct child *c = context;
+
+    if (blocked)
+        log_warning("the broker blocks publishing; what fails is left to its dead-lettering",
+                    "reason", reason, NULL);
+    else
+        log_info("the broker takes publications again", NULL);
+    deadletters_tick(c->letters);
+}
+
+static void on_catalog(void *context, struct catalog *catalog)
+{
+    struct child *c = context;
+
+    c->has_rules = true;
+    log_info("rules read", "services", log_number((int64_t)catalog_service_count(catalog)), NULL);
+    if (intake_update(c->intake, catalog) < 0)
+        log_error("out of memory: some services are not consumed", NULL);
+    topology_changed(c->topology, catalog);
+    relay_set_catalog(c->relay, catalog);
+    catalog_unref(catalog);
+}
+
+static void on_rules_checked(void *context, int64_t began_ms)
+{
+    struct child *c = context;
+
+    c->ctx.rules_checked_ms = began_ms;
+    intake_rules_checked(c->intake);
+}
+
+static void on_rules_failure(void *context, const char *reason)
+{
+    (void)context;
+    log_error("rules could not be read; the ones at hand stay in force", "reason", reason, NULL);
+}
+
+static void on_hint(void *context)
+{
+    struct child *c = context;
+
+    loader_poke(c->loader);
+}
+
+static void set_elected(struct child *c, bool elected)
+{
+    topology_set_elected(c->topology, elected);
+    relay_set_elected(c->relay, elected);
+    heartbeat_set_elected(c->heartbeat, elected);
+}
+
+static void on_elected(void *context)
+{
+    log_info("elected: this process keeps bindings and outbox", NULL);
+    set_elected(context, true);
+}
+
+static void on_dismissed(void *context, const char *reason)
+{
+    log_info("not elected any more", "reason", reason, NULL);
+    set_elected(context, false);
+}
+
+static void on_election_failure(void *context, const char *reason)
+{
+    (void)context;
+    log_error("no election possible: nobody keeps bindings and outbox", "reason", reason, NULL);
+}
+
+/* Life. */
+
+static void look_at_drain(evutil_socket_t fd, short what, void *context)
+{
+    struct child *c = context;
+    int64_t now = timing_mono_ms();
+    bool idle =
+        intake_is_idle(c->intake) && deadletters_open(c->letters) == 0 && relay_is_idle(c->relay);
+
+    (void)fd;
+    (void)what;
+    if (idle || (c->phase == PHASE_GIVING_UP && now >= c->deadline_ms)) {
+        event_base_loopbreak(c->ctx.base);
+    } else if (c->phase == PHASE_DRAINING && now >= c->deadline_ms) {
+        log_warning("drain time-out: what is under way is given up and will be sent again", "held",
+                    log_number((int64_t)intake_held(c->intake)), NULL);
+        c->phase = PHASE_GIVING_UP;
+        c->deadline_ms = now + GIVE_UP_MS;
+        c->ctx.rest->ops->cancel_all(c->ctx.rest);
+    }
+}
+
+static void drain(struct child *c)
+{
+    static const struct timeval interval = {.tv_usec = DRAIN_LOOK_MS * 1000};
+
+    if (c->phase == PHASE_DRAINING || c->phase == PHASE_GIVING_UP)
+        return;
+    log_info("draining", "held", log_number((int64_t)intake_held(c->intake)), NULL);
+    c->phase = PHASE_DRAINING;
+    c->deadline_ms = timing_mono_ms() + c->settings->worker_drain_timeout_ms;
+    relay_set_elected(c->relay, false);
+    intake_set_quiet(c->intake, true);
+    event_add(c->drain_look, &interval);
+}
+
+static void set_quiet(struct child *c, bool quiet)
+{
+    if (c->phase != (quiet ? PHASE_RUNNING : PHASE_QUIET))
+        return;
+    c->phase = quiet ? PHASE_QUIET : PHASE_RUNNING;
+    log_info(quiet ? "quiet: no new work is taken" : "taking work again", NULL);
+    intake_set_quiet(c->intake, quiet);
+}
+
+/* The settings that settings.c marks as reloadable. */
+static void reload(struct child *c)
+{
+    struct settings fresh = {0};
+    struct conf_error error;
+
+    loader_poke(c->loader);
+    if (conf_load(&settings_table, &fresh, c->config_path, &error) < 0) {
+        log_error("the settings in force stay", "reason", error.text, NULL);
+        return;
+    }
+    c->settings->worker_drain_timeout_ms = fresh.worker_drain_timeout_ms;
+    c->settings->worker_max_event_bytes = fresh.worker_max_event_bytes;
+    c->ctx.limits.max_bytes = (size_t)fresh.worker_max_event_bytes;
+    relay_set_options(c->relay, fresh.relay_after_ms, fresh.relay_batch);
+    loader_set_interval(c->loader, fresh.database_poll_interval_ms);
+    log_set_level((enum log_level)fresh.log_level);
+    conf_release(&settings_table, &fresh);
+    log_info("settings read again", NULL);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *context)
+{
+    struct child *c = context;
+
+    (void)what;
+    switch (number) {
+    case SIGTERM:
+    case SIGINT:
+        drain(c);
+        break;
+    case SIGTSTP:
+        set_quiet(c, true);
+        break;
+    case SIGCONT:
+        set_quiet(c, false);
+        break;
+    case SIGHUP:
+        reload(c);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Once ready it stays so: what happens later is for the log and the metrics to tell. */
+static void report(struct child *c)
+{
+    const struct counters *n = &c->ctx.counters;
+    int r;
+
+    if (c->link_fd < 0)
+        return;
+    c->ready = c->ready || (c->has_rules && intake_connected(c->intake));
+    r = childlink_report(c->link_fd, &(struct child_report){
+                                         .ready = c->ready,
+                                         .connected = intake_connected(c->intake),
+                                         .idle = intake_held(c->intake) == 0,
+                                         .in_flight = (uint32_t)n->inflight,
+                                         .progress = n->delivered + n->skipped + n->dead,
+                                     });
+    if (r == -EPIPE)
+        drain(c); /* the supervisor is gone, and with it whoever would stop this process */
+}
+
+static void on_second(evutil_socket_t fd, short what, void *context)
+{
+    struct child *c = context;
+
+    (void)fd;
+    (void)what;
+    deadletters_tick(c->letters);
+    topology_tick(c->topology);
+    report(c);
+}
+
+/* Building and taking down. */
+
+static int make_loop(struct child *c)
+{
+    struct event_config *config = event_config_new();
+
+    if (!config)
+        return -ENOMEM;
+    /* One thread uses the base; the others wake it through eventfds. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST |
+                                      EVENT_BASE_FLAG_NO_CACHE_TIME);
+    c->ctx.base = event_base_new_with_config(config);
+    event_config_free(config);
+    return c->ctx.base ? 0 : -ENOMEM;
+}
+
+static int make_events(struct child *c)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGTSTP, SIGCONT, SIGHUP};
+    static const struct timeval second = {.tv_sec = 1};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        c->signals[i] = evsignal_new(c->ctx.base, numbers[i], on_signal, c);
+        if (!c->signals[i] || event_add(c->signals[i], NULL) < 0)
+            return -ENOMEM;
+    }
+    c->second = event_new(c->ctx.base, -1, EV_PERSIST, on_second, c);
+    c->drain_look = event_new(c->ctx.base, -1, EV_PERSIST, look_at_drain, c);
+    if (!c->second || !c->drain_look || event_add(c->second, &second) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int make_context(struct child *c)
+{
+    const struct settings *s = c->settings;
+
+    c->ctx.settings = s;
+    c->ctx.limits = (struct envelope_limits){
+        .max_bytes = (size_t)s->worker_max_event_bytes,
+        .max_depth = ENVELOPE_MAX_DEPTH,
+    };
+    c->ctx.rules_checked_ms = INT64_MAX;
+    names_init(&c->ctx.names, s->broker_namespace, s->broker_events_exchange);
+    snprintf(c->connection_name, sizeof c->connection_name, "mih-worker %d/%d", (int)getpid(),
+             c->number);
+    settings_bus_options(s, c->connection_name, &c->publish_options);
+    c->consume_options = c->publish_options;
+    settings_db_options(s, &c->db_options);
+    c->ctx.parser = envelope_parser_new();
+    if (!c->ctx.parser)
+        return -ENOMEM;
+    return rest_transport_new(c->ctx.base,
+                              &(struct transport_settings){
+                                  .user_agent = "MoodleIntegrationHub/" MIH_VERSION,
+                                  .max_response_bytes = (size_t)s->worker_max_response_bytes,
+                                  .connect_timeout_ms = (long)s->worker_connect_timeout_ms,
+                                  .ca_file = s->worker_ca_file,
+                              },
+                              &c->ctx.rest);
+}
+
+static int make_broker_side(struct child *c)
+{
+    int r = publisher_new(c->ctx.base, &c->publish_options,
+                          &(struct publisher_hooks){
+                              .context = c,
+                              .on_state = on_publisher_state,
+                              .on_blocked = on_publisher_blocked,
+                          },
+                          &c->ctx.publisher);
+
+    if (r == 0)
+        r = deadletters_new(&c->ctx, lane_deadletter_done, &c->letters);
+    if (r == 0)
+        r = intake_new(&c->ctx, &c->consume_options, c->letters,
+                       &(struct intake_hooks){.context = c, .on_hint = on_hint}, &c->intake);
+    return r;
+}
+
+static int make_database_side(struct child *c)
+{
+    int r = store_new(c->ctx.base, &c->db_options,
+                      &(struct store_hooks){.context = c, .on_state = on_store_state}, &c->store);
+
+    if (r == 0)
+        r = topology_new(&c->ctx, c->store, &c->topology);
+    if (r == 0)
+        r = relay_new(c->ctx.base, c->store, c->ctx.publisher,
+                      &(struct relay_options){
+                          .exchange = c->ctx.names.events,
+                          .after_ms = c->settings->relay_after_ms,
+                          .batch = c->settings->relay_batch,
+                      },
+                      &c->relay);
+    if (r == 0)
+        r = heartbeat_new(c->ctx.base, c->store, &c->ctx.counters, &c->heartbeat);
+    if (r == 0)
+        r = loader_new(c->ctx.base, c->store, c->settings->database_poll_interval_ms,
+                       &(struct loader_hooks){
+                           .context = c,
+                           .on_catalog = on_catalog,
+                           .on_checked = on_rules_checked,
+                           .on_failure = on_rules_failure,
+                       },
+                       &c->loader);
+    if (r == 0)
+        r = election_new(c->ctx.base, c->store, c->ctx.names.space,
+                         &(struct election_hooks){
+                             .context = c,
+                             .on_elected = on_elected,
+                             .on_dismissed = on_dismissed,
+                             .on_failure = on_election_failure,
+                         },
+                         &c->election);
+    return r;
+}
+
+static int make(struct child *c)
+{
+    int r = make_loop(c);
+
+    if (r == 0)
+        r = make_context(c);
+    if (r == 0)
+        r = make_broker_side(c);
+    if (r == 0)
+        r = make_database_side(c);
+    if (r == 0)
+        r = make_events(c);
+    return r;
+}
+
+/* Those who get answers go after those who give them. */
+static void unmake(struct child *c)
+{
+    for (size_t i = 0; i < sizeof c->signals / sizeof *c->signals; i++)
+        if (c->signals[i])
+            event_free(c->signals[i]);
+    if (c->second)
+        event_free(c->second);
+    if (c->drain_look)
+        event_free(c->drain_look);
+    if (c->ctx.rest)
+        c->ctx.rest->ops->free(c->ctx.rest);
+    relay_free(c->relay);
+    publisher_free(c->ctx.publisher);
+    heartbeat_free(c->heartbeat);
+    election_free(c->election);
+    loader_free(c->loader);
+    store_free(c->store, STORE_GRACE_MS);
+    topology_free(c->topology);
+    deadletters_free(c->letters);
+    intake_free(c->intake);
+    job_pools_free();
+    if (c->ctx.parser)
+        envelope_parser_free(c->ctx.parser);
+    if (c->ctx.base)
+        event_base_free(c->ctx.base);
+}
+
+int child_run(int number, int link_fd, struct settings *settings, const char *config_path)
+{
+    static struct child child;
+    struct child *c = &child;
+    int r;
+
+    c->settings = settings;
+    c->config_path = config_path;
+    c->number = number;
+    c->link_fd = link_fd;
+    r = make(c);
+    if (r == 0) {
+        log_info("worker started", "number", log_number(number), "version", MIH_VERSION, NULL);
+        event_base_dispatch(c->ctx.base);
+        log_info("worker ended", "delivered", log_number((int64_t)c->ctx.counters.delivered),
+                 "dead", log_number((int64_t)c->ctx.counters.dead), "skipped",
+                 log_number((int64_t)c->ctx.counters.skipped), NULL);
+    } else {
+        log_error("worker could not start", "reason", strerror(-r), NULL);
+    }
+    unmake(c);
+    return r == 0 ? EX_OK : EX_OSERR;
+}

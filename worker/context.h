@@ -1,0 +1,31 @@
+/*
+ * What every module of a worker process works with: one struct, made by child.c, lent to all.
+ */
+#ifndef MIH_WORKER_CONTEXT_H
+#define MIH_WORKER_CONTEXT_H
+
+#include "common/envelope.h"
+#include "dispatcher/transport.h"
+#include "worker/counters.h"
+#include "worker/names.h"
+#include "worker/publisher.h"
+#include "worker/settings.h"
+
+struct event_base;
+
+struct context {
+    const struct settings *settings;
+    struct names names;
+    struct event_base *base;
+    struct publisher *publisher;
+    struct transport *rest;
+    struct json_tokener *parser;
+    struct envelope_limits limits;
+    struct counters counters;
+    /* When the last look at the rules that succeeded began (monotonic ms); INT64_MAX while the
+     * database is away: then the rules at hand decide. */
+    int64_t rules_checked_ms;
+    bool rules_doubted; /* some message waits for a newer look: look now */
+};
+
+#endif

@@ -1,0 +1,295 @@
+#include "worker/delivery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/timing.h"
+#include "worker/lane.h"
+
+void delivery_queue(struct lane *lane, struct job *job)
+{
+    if (lane->waiting_last)
+        lane->waiting_last->next = job;
+    else
+        lane->waiting_first = job;
+    lane->waiting_last = job;
+    lane->waiting++;
+}
+
+static struct job *unqueue_first(struct lane *lane)
+{
+    struct job *job = lane->waiting_first;
+
+    lane->waiting_first = job->next;
+    if (!lane->waiting_first)
+        lane->waiting_last = NULL;
+    job->next = NULL;
+    lane->waiting--;
+    return job;
+}
+
+/* The message has no attempt under way any more and none to start. */
+static void job_end(struct job *job)
+{
+    struct lane *lane = job->lane;
+
+    if (!job->abandoned)
+        settler_done(&lane->settler, job->epoch, job->tag);
+    lane->ctx->counters.progress_ms = timing_mono_ms();
+    lane->jobs--;
+    job_put(job);
+}
+
+void delivery_abandon(struct job *job)
+{
+    job->abandoned = true;
+    job->next_rule = job->n_rules;
+    if (job->open == 0)
+        job_end(job);
+}
+
+static void attempt_end(struct attempt *a)
+{
+    struct job *job = a->job;
+
+    attempt_put(a);
+    job->open--;
+    if (job->open == 0 && job->next_rule == job->n_rules)
+        job_end(job);
+}
+
+void lane_deadletter_done(struct attempt *a, enum deadletter_end end)
+{
+    if (end == DEADLETTER_SAFE) {
+        a->job->dead++;
+        a->job->lane->ctx->counters.dead++;
+    } else if (end == DEADLETTER_REJECTED) {
+        a->job->abandoned = true; /* the rejection has settled it */
+        a->job->lane->ctx->counters.dead++;
+    } else {
+        a->job->abandoned = true;
+    }
+    attempt_end(a);
+}
+
+/* One line a second and lane at most; the dead letters themselves hold every reason. */
+static void report(const struct attempt *a)
+{
+    struct lane *lane = a->job->lane;
+
+    if (!log_every(&lane->reported_s, 1, timing_unix_s())) {
+        lane->unreported++;
+        return;
+    }
+    log_warning("not delivered: to the dead letters", "service_id", log_number(lane->service_id),
+                "rule", log_number(a->rule ? a->rule->id : 0), "message_id", a->job->message_id,
+                "reason", a->verdict.reason, "not_logged", log_number(lane->unreported), NULL);
+    lane->unreported = 0;
+}
+
+static void bury(struct attempt *a)
+{
+    report(a);
+    deadletters_add(a->job->lane->letters, a);
+}
+
+/* Nothing was sent: the message or the rule is at fault. */
+static void refuse(struct attempt *a, const char *reason)
+{
+    a->verdict = (struct verdict){.kind = VERDICT_REJECT, .breaker = BREAKER_NEUTRAL};
+    snprintf(a->verdict.reason, sizeof a->verdict.reason, "%s", reason);
+    bury(a);
+}
+
+static void on_answer(void *context, const struct outcome *outcome, const char *body,
+                      size_t body_len)
+{
+    struct attempt *a = context;
+    struct lane *lane = a->job->lane;
+
+    (void)body;
+    (void)body_len;
+    lane->active--;
+    lane->ctx->counters.inflight--;
+    if (outcome->kind == OUTCOME_CANCELLED) {
+        a->job->abandoned = true;
+        attempt_end(a);
+        return;
+    }
+    verdict_of(outcome, &a->verdict);
+    if (a->verdict.kind == VERDICT_DELIVERED) {
+        a->job->delivered++;
+        lane->ctx->counters.delivered++;
+        attempt_end(a);
+    } else {
+        bury(a);
+    }
+    delivery_pump(lane);
+}
+
+static void attempt_start(struct attempt *a, const struct service *service)
+{
+    struct lane *lane = a->job->lane;
+    struct transport *rest = lane->ctx->rest;
+    char reason[VERDICT_REASON_SIZE];
+    int r = request_build(&a->request, service, a->rule, &a->job->event, timing_unix_s(), reason,
+                          sizeof reason);
+
+    if (r < 0) {
+        refuse(a, reason);
+        return;
+    }
+    a->rendered = true;
+    lane->active++;
+    lane->ctx->counters.inflight++;
+    r = rest->ops->send(rest, &a->request, on_answer, a);
+    if (r < 0) {
+        lane->active--;
+        lane->ctx->counters.inflight--;
+        snprintf(reason, sizeof reason, "local: the request could not be started: %s",
+                 strerror(-r));
+        refuse(a, reason);
+    }
+}
+
+static void add_match(void *context, const struct rule *rule)
+{
+    struct job *job = context;
+
+    if (job_add_rule(job, rule) < 0)
+        job->abandoned = true; /* out of memory: the broker gives it to us again */
+}
+
+static void match_rules(struct job *job, const struct service *service)
+{
+    const struct rule *rule;
+
+    if (job->only_rule == 0) {
+        service_match(service, job->event.eventname, add_match, job);
+        return;
+    }
+    rule = service_rule(service, job->only_rule);
+    if (rule && rule->enabled)
+        add_match(job, rule);
+}
+
+/*
+ * No rule wants the message. Another process may have bound a rule that this one has not read yet,
+ * and then skipping would lose the event: so it waits for a look at the rules that began after
+ * it arrived.
+ */
+static void skip(struct job *job)
+{
+    struct lane *lane = job->lane;
+
+    job->next_rule = job->n_rules;
+    if (job->abandoned) {
+        job_end(job);
+    } else if (lane->ctx->rules_checked_ms > job->arrived_ms) {
+        lane->ctx->counters.skipped++;
+        job_end(job);
+    } else {
+        lane->ctx->rules_doubted = true;
+        job->next = lane->doubtful;
+        lane->doubtful = job;
+    }
+}
+
+void delivery_recheck(struct lane *lane)
+{
+    struct job *job = lane->doubtful;
+
+    lane->doubtful = NULL;
+    while (job) {
+        struct job *next = job->next;
+
+        job->next = NULL;
+        envelope_release(&job->event);
+        catalog_unref(job->catalog);
+        job->parsed = false;
+        job->catalog = NULL;
+        delivery_queue(lane, job);
+        job = next;
+    }
+    delivery_pump(lane);
+}
+
+/* Parses and matches. False when the job has ended or waits for its dead letter. */
+static bool job_begin(struct job *job)
+{
+    struct lane *lane = job->lane;
+    char reason[VERDICT_REASON_SIZE];
+    struct attempt *a;
+    int r;
+
+    job->catalog = catalog_ref(lane->catalog);
+    if (job->first_s == 0)
+        job->first_s = timing_unix_s();
+    r = envelope_parse(&job->event, lane->ctx->parser, &lane->ctx->limits, job->message_id,
+                       job->body, job->body_len, reason, sizeof reason);
+    if (r == 0) {
+        job->parsed = true;
+        match_rules(job, lane->service);
+        if (job->n_rules > 0 && !job->abandoned)
+            return true;
+        skip(job);
+        return false;
+    }
+    a = attempt_take(job, NULL);
+    if (!a) {
+        delivery_abandon(job);
+        return false;
+    }
+    job->open++;
+    refuse(a, reason);
+    return false;
+}
+
+/* Starts the next rule of the first waiting job; unqueues the job with its last rule. */
+static void start_next(struct lane *lane)
+{
+    struct job *job = lane->waiting_first;
+    const struct service *service;
+    struct attempt *a;
+
+    if (!job->parsed) {
+        /* It leaves the queue while it begins: a dead letter may end it inside of the call. */
+        unqueue_first(lane);
+        if (!job_begin(job))
+            return;
+        job->next = lane->waiting_first;
+        lane->waiting_first = job;
+        if (!lane->waiting_last)
+            lane->waiting_last = job;
+        lane->waiting++;
+    }
+    a = attempt_take(job, job->rules[job->next_rule]);
+    if (!a) {
+        unqueue_first(lane);
+        delivery_abandon(job);
+        return;
+    }
+    service = job->rules[job->next_rule]->service;
+    job->open++;
+    if (++job->next_rule == job->n_rules)
+        unqueue_first(lane);
+    attempt_start(a, service);
+}
+
+/* A lane that stops finishes the message whose first rules have begun, and starts no other. */
+static bool may_start(const struct lane *lane)
+{
+    const struct job *job = lane->waiting_first;
+
+    if (!job || lane->active >= lane->limit)
+        return false;
+    return lane->state == LANE_ON || (lane->state == LANE_STOPPING && job->parsed);
+}
+
+void delivery_pump(struct lane *lane)
+{
+    while (may_start(lane))
+        start_next(lane);
+}

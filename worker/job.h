@@ -1,0 +1,80 @@
+/*
+ * One message under work (struct job) and one rule's delivery of it (struct attempt).
+ *
+ * A job is made when a delivery arrives and belongs to its lane until every attempt has ended;
+ * then it is settled (or, when its channel died or the process gives up, dropped unsettled, and
+ * the broker gives it to somebody again). Both kinds are pooled: in steady state a message costs
+ * no allocation here.
+ */
+#ifndef MIH_WORKER_JOB_H
+#define MIH_WORKER_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/bus.h"
+#include "common/envelope.h"
+#include "dispatcher/request.h"
+#include "dispatcher/verdict.h"
+
+struct catalog;
+struct lane;
+
+enum { JOB_TEXT_SIZE = 256 };
+
+struct job {
+    struct job *next; /* in the lane's waiting queue or in the pool */
+    struct lane *lane;
+    unsigned epoch;
+    uint64_t tag;
+
+    char *body; /* owned */
+    size_t body_len;
+    char message_id[ENVELOPE_ID_SIZE + 1]; /* as sent; one more, so that a longer one is refused */
+    char type[JOB_TEXT_SIZE];
+    char app_id[JOB_TEXT_SIZE];
+    uint64_t timestamp;
+    int64_t only_rule;  /* redelivered for one rule, or 0 */
+    int64_t first_s;    /* first attempt, Unix seconds, or 0 */
+    int64_t attempts;   /* counted so far */
+    int64_t arrived_ms; /* monotonic */
+
+    bool parsed;
+    struct envelope event;
+    struct catalog *catalog; /* a reference; the rules point into it */
+    const struct rule **rules;
+    size_t n_rules, cap_rules; /* cap_rules stays with the pooled job */
+    size_t next_rule;          /* the next one to start */
+
+    unsigned open;      /* attempts that have not ended */
+    unsigned delivered; /* attempts that reached their service */
+    unsigned dead;      /* attempts whose dead letter is confirmed */
+    bool abandoned;     /* must not be settled */
+};
+
+struct attempt {
+    struct attempt *next; /* in the pool, or in the list of unsafe dead letters */
+    struct job *job;
+    const struct rule *rule; /* NULL: the message itself is at fault */
+    struct request request;
+    bool rendered; /* request holds what was sent */
+    struct verdict verdict;
+};
+
+/* Fills a pooled or new job from a delivery, taking its body from the bus. NULL: no memory. */
+struct job *job_take(struct bus *bus, const struct bus_message *m);
+
+/* Drops the references and gives the job back to the pool. */
+void job_put(struct job *job);
+
+/* Adds a rule to the job's list. 0 or -ENOMEM. */
+int job_add_rule(struct job *job, const struct rule *rule) __attribute__((warn_unused_result));
+
+struct attempt *attempt_take(struct job *job, const struct rule *rule);
+void attempt_put(struct attempt *a);
+
+/* Frees both pools. */
+void job_pools_free(void);
+
+#endif

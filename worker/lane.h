@@ -1,0 +1,75 @@
+/*
+ * The lane of one service in one process: its consumer, its window of deliveries, its limit of
+ * requests at once. A slow or dead service fills its own lane and no other (bulkhead).
+ *
+ * States: OFF (no channel), ON (consuming), STOPPING (consumer cancelled; what has begun goes
+ * on, what waits is given back), CLOSING (channel close sent). lane_drive() moves the lane
+ * towards what is wanted; it is called at every change and every tick, and is cheap.
+ */
+#ifndef MIH_WORKER_LANE_H
+#define MIH_WORKER_LANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dispatcher/catalog.h"
+#include "worker/context.h"
+#include "worker/deadletter.h"
+#include "worker/job.h"
+#include "worker/settle.h"
+
+enum lane_state { LANE_OFF, LANE_ON, LANE_STOPPING, LANE_CLOSING };
+
+struct lane {
+    struct context *ctx;
+    struct deadletters *letters;
+    int64_t service_id;
+    struct catalog *catalog;       /* a reference: the snapshot that jobs start with */
+    const struct service *service; /* in catalog; NULL when the service is gone */
+    enum lane_state state;
+    bool wanted;
+    bool restart;     /* the prefetch changed: close and open again */
+    uint16_t channel; /* 0 when OFF */
+    unsigned prefetch;
+    unsigned limit;      /* requests at once */
+    int64_t retry_at_ms; /* OFF: do not open before */
+    unsigned failures;   /* in a row, for the back-off */
+    struct settler settler;
+    struct job *waiting_first, *waiting_last;
+    struct job *doubtful; /* no rule wants them, but the rules may be newer than we know */
+    unsigned waiting;     /* messages that have not begun */
+    unsigned active;      /* attempts on their way to the service */
+    unsigned jobs;        /* all messages held: waiting, active, or being dead-lettered */
+    int64_t reported_s;   /* when a failure was logged last */
+    int64_t unreported;   /* failures since then */
+};
+
+struct lane *lane_new(struct context *ctx, struct deadletters *letters, int64_t service_id,
+                      settler_flushed *flushed, void *context);
+
+/* Only when OFF and without jobs. */
+void lane_free(struct lane *lane);
+
+/* A new snapshot. wanted: the service is enabled and the process takes work. */
+void lane_update(struct lane *lane, struct catalog *catalog, bool wanted);
+
+/* Moves towards what is wanted. bus is NULL without connection. free_channel is used when a
+ * channel is opened. 0, or negative: the connection is lost. */
+int lane_drive(struct lane *lane, struct bus *bus, uint16_t free_channel, int64_t now_ms)
+    __attribute__((warn_unused_result));
+
+/* The channel is gone (as asked, by an error, or with the connection). reason is NULL when it was
+ * asked for. */
+void lane_channel_gone(struct lane *lane, const char *reason, int64_t now_ms);
+
+/* The broker cancelled the consumer: its queue is gone or has no leader. */
+void lane_cancelled(struct lane *lane, int64_t now_ms);
+
+/* A delivery for this lane. 0, or negative: close the connection. */
+int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
+    __attribute__((warn_unused_result));
+
+/* An attempt's dead letter is safe, or not needed any more. */
+void lane_deadletter_done(struct attempt *a, enum deadletter_end end);
+
+#endif
