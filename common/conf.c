@@ -300,11 +300,37 @@ int conf_load(const struct conf_table *table, void *settings, const char *path,
     return r;
 }
 
+static bool is_text(const struct conf_setting *s)
+{
+    return s->type == CONF_TEXT || s->type == CONF_SECRET || s->type == CONF_URL_LIST;
+}
+
+static bool same_value(const struct conf_setting *s, const char *a, const char *b)
+{
+    if (is_text(s))
+        return strcmp(*(char *const *)(const void *)a, *(char *const *)(const void *)b) == 0;
+    return memcmp(a, b,
+                  s->type == CONF_BOOL     ? sizeof(bool)
+                  : s->type == CONF_CHOICE ? sizeof(int)
+                                           : sizeof(int64_t)) == 0;
+}
+
+bool conf_same_fixed(const struct conf_table *table, const void *a, const void *b)
+{
+    for (size_t i = 0; i < table->n; i++) {
+        const struct conf_setting *s = &table->settings[i];
+        if (!s->reloadable &&
+            !same_value(s, (const char *)a + s->offset, (const char *)b + s->offset))
+            return false;
+    }
+    return true;
+}
+
 void conf_release(const struct conf_table *table, void *settings)
 {
     for (size_t i = 0; i < table->n; i++) {
         const struct conf_setting *s = &table->settings[i];
-        if (!(s->type == CONF_TEXT || s->type == CONF_SECRET || s->type == CONF_URL_LIST))
+        if (!is_text(s))
             continue;
         char **text = (char **)((char *)settings + s->offset);
         free(*text);

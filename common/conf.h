@@ -42,7 +42,7 @@ struct conf_setting {
     const char *const *choices; /* CONF_CHOICE: NULL-terminated */
     /* Further check of a text; NULL for none. 0, or -EINVAL with what is accepted written. */
     int (*check)(const char *value, char *ret_reason, size_t size);
-    bool reloadable;  /* takes effect at SIGHUP */
+    bool reloadable;  /* a running process takes it; the others need a new process */
     const char *help; /* one sentence */
 };
 
@@ -66,6 +66,9 @@ void conf_dump(const struct conf_table *table, const void *settings, FILE *out);
 
 /* Prints the table in Markdown, for the README. */
 void conf_document(const struct conf_table *table, FILE *out);
+
+/* Whether both have the same values in all settings that are not reloadable. */
+bool conf_same_fixed(const struct conf_table *table, const void *a, const void *b);
 
 void conf_release(const struct conf_table *table, void *settings);
 

@@ -36,7 +36,7 @@ static void print_cell(FILE *out, const char *text)
 
 void conf_document(const struct conf_table *table, FILE *out)
 {
-    fputs("| setting | default | accepted | SIGHUP | what it is |\n|---|---|---|---|---|\n", out);
+    fputs("| setting | default | accepted | at SIGHUP | what it is |\n|---|---|---|---|---|\n", out);
     struct buf accepted;
     buf_init(&accepted, PRINTED_MAX);
     for (size_t i = 0; i < table->n; i++) {
@@ -51,7 +51,7 @@ void conf_document(const struct conf_table *table, FILE *out)
         }
         fputs(" | ", out);
         print_cell(out, buf_text(&accepted));
-        fprintf(out, " | %s | ", s->reloadable ? "yes" : "no");
+        fprintf(out, " | %s | ", s->reloadable ? "at once" : "new processes");
         print_cell(out, s->help);
         fputs(" |\n", out);
     }

@@ -3,8 +3,8 @@
  * what blocks (database, publishing).
  *
  * SIGTERM drains and ends; SIGTSTP finishes what has begun and takes nothing new; SIGCONT takes
- * work again; SIGHUP looks at the rules at once. Settings are read by the supervisor alone: it
- * restarts its children when they change.
+ * work again; SIGHUP looks at the rules at once and takes the settings that can change in a
+ * running process. For any other setting the supervisor replaces its children.
  */
 #ifndef MIH_WORKER_CHILD_H
 #define MIH_WORKER_CHILD_H

@@ -32,6 +32,8 @@ struct child {
     int64_t kill_ms;  /* SIGKILL at this time */
     bool refused;     /* ended with EX_CONFIG */
     bool draining;    /* was sent SIGTERM by us */
+    bool outdated;    /* to be replaced */
+    bool renewing;    /* is being replaced, and the new one has not shown yet that it works */
     bool reported;
     bool moved; /* since children_all_moved() was last true */
     struct child_report report;
@@ -82,6 +84,33 @@ static void drain(struct child *child)
     send_signal(child, SIGTERM);
 }
 
+static bool still_renewing(struct child *child)
+{
+    int64_t age_ms = timing_mono_ms() - child->started_ms;
+    bool shown =
+        child->pid > 0 && !child->draining && (child->report.ready || age_ms > RENEW_PATIENCE_MS);
+    if (shown || child->refused || child->number >= child->all->wanted)
+        child->renewing = false;
+    return child->renewing;
+}
+
+static void renew_next(struct children *c)
+{
+    struct child *next = NULL;
+    for (unsigned i = CHILDREN_MAX; i-- > 0;) {
+        struct child *child = c->list[i];
+        if (child != NULL && child->renewing && still_renewing(child))
+            return;
+        if (child != NULL && child->outdated && child->pid > 0 && !child->draining)
+            next = child;
+    }
+    if (next == NULL || c->stopping)
+        return;
+    next->outdated = false;
+    next->renewing = true;
+    drain(next);
+}
+
 static void take_report(struct child *child, const struct child_report *report)
 {
     bool first = !child->reported;
@@ -96,8 +125,10 @@ static void take_report(struct child *child, const struct child_report *report)
     child->heard_ms = timing_mono_ms();
     if (first && child->all->quiet)
         send_signal(child, SIGTSTP);
-    if (newly_ready)
+    if (newly_ready) {
+        renew_next(child->all);
         child->all->on_change(child->all->context);
+    }
 }
 
 static void on_link(evutil_socket_t fd, short what, void *argument)
@@ -146,7 +177,7 @@ static int launch(struct child *child)
 static void start(struct child *child)
 {
     int64_t now_ms = timing_mono_ms();
-    child->refused = child->draining = child->reported = child->moved = false;
+    child->refused = child->draining = child->reported = child->moved = child->outdated = false;
     memset(&child->report, 0, sizeof child->report);
     child->kill_ms = NEVER;
     child->started_ms = child->heard_ms = now_ms;
@@ -244,6 +275,7 @@ static void on_tick(evutil_socket_t fd, short what, void *argument)
     for (unsigned i = 0; i < CHILDREN_MAX; i++)
         if (c->list[i] != NULL && c->list[i]->pid > 0)
             watch_over(c->list[i], now_ms);
+    renew_next(c);
     c->on_change(c->context);
 }
 
@@ -304,6 +336,14 @@ void children_resize(struct children *c, unsigned n)
     for (unsigned i = n; i < CHILDREN_MAX; i++)
         if (c->list[i] != NULL && !c->list[i]->draining)
             drain(c->list[i]);
+}
+
+void children_renew(struct children *c)
+{
+    for (unsigned i = 0; i < CHILDREN_MAX; i++)
+        if (c->list[i] != NULL)
+            c->list[i]->outdated = c->list[i]->pid > 0;
+    renew_next(c);
 }
 
 void children_signal(struct children *c, int number)

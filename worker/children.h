@@ -18,7 +18,7 @@
 struct event_base;
 struct children;
 
-enum { CHILDREN_MAX = 512 };
+enum { CHILDREN_MAX = 512, RENEW_PATIENCE_MS = 30000 };
 
 struct children_options {
     struct spawn_options spawn;
@@ -48,6 +48,10 @@ void children_set_limits(struct children *c, int64_t silence_ms, int64_t drain_m
 
 /* Makes n the number of children, n <= CHILDREN_MAX: starts what is missing, drains the rest. */
 void children_resize(struct children *c, unsigned n);
+
+/* Replaces every child that runs now, one after the other: the next one is drained when the
+ * replacement of the one before is ready, or has refused, or has had RENEW_PATIENCE_MS. */
+void children_renew(struct children *c);
 
 /* Sends a signal to every child that runs. */
 void children_signal(struct children *c, int number);

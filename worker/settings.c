@@ -152,10 +152,10 @@ static const struct conf_setting settings[] = {
      .min = 1, .max = 64,
      .help = "Messages held per service, as a multiple of its max_concurrency."},
     {"worker", "max_response_bytes", CONF_BYTES, FIELD(worker_max_response_bytes),
-     .fallback = "64k", .min = 1 << 10, .max = 1 << 20, .reloadable = true,
+     .fallback = "64k", .min = 1 << 10, .max = 1 << 20,
      .help = "A service's answer is read up to this size."},
     {"worker", "connect_timeout", CONF_DURATION, FIELD(worker_connect_timeout_ms),
-     .fallback = "10s", .min = 100, .max = MS(300), .reloadable = true,
+     .fallback = "10s", .min = 100, .max = MS(300),
      .help = "Longest wait for a service to accept a connection; never above its time-out."},
 
     {"relay", "after", CONF_DURATION, FIELD(relay_after_ms), .fallback = "5s", .min = MS(1),

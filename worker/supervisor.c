@@ -124,12 +124,17 @@ static void reload(struct supervisor *s)
         log_error("configuration not taken", "error", error.text, "does", "keeps the old one",
                   NULL);
     } else {
+        bool renew = !conf_same_fixed(&settings_table, s->settings, &fresh);
         conf_release(&settings_table, s->settings);
         *s->settings = fresh;
-        children_signal(s->children, SIGHUP);
-        use_settings(s);
         log_info("configuration read again", "processes", log_number(wanted_children(s->settings)),
+                 "does", renew ? "replaces the children one after the other" : "tells the children",
                  NULL);
+        if (renew)
+            children_renew(s->children);
+        else
+            children_signal(s->children, SIGHUP);
+        use_settings(s);
     }
     sd_notify(0, "READY=1");
 }

@@ -269,6 +269,32 @@ class Reload(Supervised):
         self.stop()
         self.assertEqual(len(self.lines("start")), 3)
 
+    def test_a_setting_that_needs_new_processes_replaces_them_one_after_the_other(self):
+        for number in range(3):
+            self.order(number, "slow")
+        self.configure(processes=3)
+        self.launch()
+        self.ready()
+        self.configure(processes=3, prefetch_factor=5)
+        self.process.send_signal(signal.SIGHUP)
+        self.wait(lambda: len(self.lines("start")) == 6, "three new children")
+        self.assertEqual(self.lines("HUP"), [])
+        self.assertEqual([line.word for line in self.lines() if line.word in ("TERM", "start")], ["start"] * 3 + ["TERM", "start"] * 3)
+        self.assertEqual({line.number for line in self.lines("TERM")}, {0, 1, 2})
+        self.stop()
+
+    def test_children_that_never_get_ready_are_replaced_too(self):
+        self.order(0, "silent")
+        self.configure(processes=1)
+        self.launch()
+        self.wait(lambda: self.lines("start", 0), "the start")
+        self.order(0, "")
+        self.configure(processes=1, prefetch_factor=5)
+        self.process.send_signal(signal.SIGHUP)
+        self.ready()
+        self.assertEqual(len(self.lines("TERM", 0)), 1)
+        self.stop()
+
     def test_keeps_the_old_settings_when_the_new_ones_are_bad(self):
         self.configure()
         self.launch()

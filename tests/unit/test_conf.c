@@ -291,8 +291,39 @@ static void the_documentation_is_a_table_with_a_row_per_setting(void **state)
     (void)state;
     char text[4096];
     printed(NULL, text, sizeof(text));
-    assert_non_null(strstr(text, "| `[two] count` | `7` | -5 to 512 | yes | C\\|D. |\n"));
-    assert_non_null(strstr(text, "| `[one] password` |  | text | no | P. |\n"));
+    assert_non_null(strstr(text, "| `[two] count` | `7` | -5 to 512 | at once | C\\|D. |\n"));
+    assert_non_null(strstr(text, "| `[one] password` |  | text | new processes | P. |\n"));
+}
+
+/* The reloadable one is count. */
+static void only_settings_that_need_a_new_process_tell_two_configurations_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *content;
+        bool same;
+    } rows[] = {
+        {"", true},
+        {"[two]\ncount = 3\n", true},
+        {"[one]\nname = anna\n", true},
+        {"[one]\nname = berta\n", false},
+        {"[one]\npassword = x\n", false},
+        {"[two]\nsize = 2k\n", false},
+        {"[two]\nflag = no\n", false},
+        {"[two]\nmode = fast\n", false},
+    };
+    struct sample plain = {.name = NULL};
+    struct conf_error error = {.text = ""};
+    assert_int_equal(conf_load(&table, &plain, NULL, &error), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct sample s;
+        if (load(rows[i].content, &s, &error))
+            fail_msg("row %zu: %s", i, error.text);
+        if (conf_same_fixed(&table, &plain, &s) != rows[i].same)
+            fail_msg("row %zu", i);
+        conf_release(&table, &s);
+    }
+    conf_release(&table, &plain);
 }
 
 int main(void)
@@ -308,6 +339,7 @@ int main(void)
         cmocka_unit_test(wrong_variables_are_named_and_foreign_ones_ignored),
         cmocka_unit_test(a_dump_loads_to_the_same_values_and_hides_secrets),
         cmocka_unit_test(the_documentation_is_a_table_with_a_row_per_setting),
+        cmocka_unit_test(only_settings_that_need_a_new_process_tell_two_configurations_apart),
     };
     return cmocka_run_group_tests_name("conf", tests, make_file, remove_file);
 }
