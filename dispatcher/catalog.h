@@ -7,7 +7,7 @@
  * vanishing. References are counted: a delivery under way keeps the snapshot it started with.
  * One thread (the loop's) takes and drops references; building may happen on another.
  *
- * Faults begin with "policy: " or "template: ", say what is wrong and where (byte, or line and
+ * Faults begin with "policy: ", say what is wrong and where (byte, or line and
  * column), and name rule and service at the end. Ids are unique, as the tables' keys are.
  */
 #ifndef MIH_DISPATCHER_CATALOG_H

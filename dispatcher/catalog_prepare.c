@@ -50,9 +50,9 @@ static int service_fault(struct service *s, const char *what)
                      s->name);
 }
 
-static int rule_fault(struct rule *rule, const char *kind, const char *what)
+static int rule_fault(struct rule *rule, const char *what)
 {
-    return set_fault(&rule->fault, "%s: %s (rule %lld, service %lld, %.100s)", kind, what,
+    return set_fault(&rule->fault, "policy: %s (rule %lld, service %lld, %.100s)", what,
                      (long long)rule->id, (long long)rule->service->id, rule->service->name);
 }
 
@@ -185,7 +185,7 @@ static int prepare_event(struct rule *rule, const char *eventname)
     if (!stars_are_sound(eventname, len) ||
         envelope_routing_key(eventname, rule->routing_key, sizeof(rule->routing_key)) < 0) {
         rule->routing_key[0] = '\0';
-        return rule_fault(rule, "policy", "the event name is not that of an event class");
+        return rule_fault(rule, "the event name is not that of an event class");
     }
     rule->wildcard = len > 0 && eventname[len - 1] == '*';
     rule->prefix_len = rule->wildcard ? len - 1 : len;
@@ -221,7 +221,7 @@ static int prepare_method(struct rule *rule, const char *method)
     }
     (void)snprintf(what, sizeof(what), "the method %s is none of POST, PUT, PATCH, DELETE and GET",
                    rule->method);
-    return rule_fault(rule, "policy", what);
+    return rule_fault(rule, what);
 }
 
 /* An endpoint without placeholders makes the same URL for every event. */
@@ -233,14 +233,14 @@ static int prepare_constant_url(struct rule *rule, const char *endpoint)
         return 0;
     }
     if (url_has_dot_segment(path)) {
-        return rule_fault(rule, "policy", "the endpoint holds a \".\" or \"..\" segment");
+        return rule_fault(rule, "the endpoint holds a \".\" or \"..\" segment");
     }
     buf_init(&url, REQUEST_MAX_URL);
     buf_adds(&url, rule->service->url_prefix);
     buf_adds(&url, path);
     if (buf_error(&url) == -EMSGSIZE) {
         buf_release(&url);
-        return rule_fault(rule, "policy", "the URL is too long");
+        return rule_fault(rule, "the URL is too long");
     }
     rule->constant_url = buf_take(&url, NULL);
     buf_release(&url);
@@ -256,7 +256,7 @@ static int prepare_endpoint(struct rule *rule, const char *endpoint)
     int r = template_compile(TEMPLATE_TEXT, endpoint, &rule->endpoint, reason, sizeof(reason));
     if (r == -EINVAL) {
         (void)snprintf(what, sizeof(what), "endpoint, %s", reason);
-        return rule_fault(rule, "template", what);
+        return rule_fault(rule, what);
     }
     if (r < 0) {
         return r;
@@ -264,7 +264,7 @@ static int prepare_endpoint(struct rule *rule, const char *endpoint)
     if (template_find_literal(rule->endpoint, url_is_unwanted, &at, &byte)) {
         (void)snprintf(what, sizeof(what), "the endpoint holds the byte 0x%02x at position %zu",
                        byte, at + 1);
-        return rule_fault(rule, "policy", what);
+        return rule_fault(rule, what);
     }
     return prepare_constant_url(rule, endpoint);
 }
@@ -287,7 +287,7 @@ static int prepare_payload(struct rule *rule, const char *source)
     int r = template_compile(TEMPLATE_JSON, source, &rule->payload, reason, sizeof(reason));
     if (r == -EINVAL) {
         (void)snprintf(what, sizeof(what), "payload, %s", reason);
-        return rule_fault(rule, "template", what);
+        return rule_fault(rule, what);
     }
     return r;
 }

@@ -63,11 +63,11 @@ void request_release(struct request *r)
 }
 
 /* Writes "<kind>: <what> (rule 7, service 3, crm)" and returns -EBADMSG. */
-static int refuse(const struct build *b, const char *kind, const char *what)
+static int refuse(const struct build *b, const char *what)
 {
     const struct request *r = b->request;
-    (void)snprintf(b->reason, b->reason_size, "%s: %s (rule %lld, service %lld, %.100s)", kind,
-                   what, (long long)r->rule->id, (long long)r->service->id, r->service->name);
+    (void)snprintf(b->reason, b->reason_size, "policy: %s (rule %lld, service %lld, %.100s)", what,
+                   (long long)r->rule->id, (long long)r->service->id, r->service->name);
     return -EBADMSG;
 }
 
@@ -79,7 +79,7 @@ static int check_size(const struct build *b, const struct buf *buf, const char *
         return r;
     }
     (void)snprintf(what, sizeof(what), "the %s is larger than %zu bytes", name, buf->max);
-    return refuse(b, "policy", what);
+    return refuse(b, what);
 }
 
 static int render(const struct build *b, const struct template *t, enum template_escape escape,
@@ -90,7 +90,7 @@ static int render(const struct build *b, const struct template *t, enum template
     int r = template_render(t, b->event->root, escape, out, reason, sizeof(reason));
     if (r == -EBADMSG) {
         (void)snprintf(what, sizeof(what), "%s, %s", name, reason);
-        return refuse(b, "template", what);
+        return refuse(b, what);
     }
     return r;
 }
@@ -114,7 +114,7 @@ static int build_url(const struct build *b)
     const char *path = buf_text(endpoint);
     path += strspn(path, "/");
     if (url_has_dot_segment(path)) {
-        return refuse(b, "policy", "the endpoint makes a \".\" or \"..\" segment of this event");
+        return refuse(b, "the endpoint makes a \".\" or \"..\" segment of this event");
     }
     buf_adds(&request->url, request->service->url_prefix);
     buf_adds(&request->url, path);
@@ -134,7 +134,7 @@ static int parse_payload(const struct build *b, struct json_object **ret_payload
     *ret_payload = json_tokener_parse_ex(parser, buf_text(body), (int)body->len + 1);
     bool is_bad = json_tokener_get_error(parser) != json_tokener_success;
     json_tokener_free(parser);
-    return is_bad ? refuse(b, "template", "the payload cannot become a query string") : 0;
+    return is_bad ? refuse(b, "the payload cannot become a query string") : 0;
 }
 
 /* The payload as a query, behind the URL. Only objects and arrays have one. */
@@ -155,11 +155,11 @@ static int build_query(const struct build *b)
     bool has_query = strchr(buf_text(&request->url), '?') != NULL;
     if (!json_object_is_type(payload, json_type_object) &&
         !json_object_is_type(payload, json_type_array)) {
-        r = refuse(b, "template", "GET needs a payload that is an object or an array");
+        r = refuse(b, "GET needs a payload that is an object or an array");
     } else {
         buf_addc(&request->url, has_query ? '&' : '?');
         r = query_add(&request->url, payload);
-        r = r == -EMSGSIZE ? refuse(b, "policy", "a key of the query is too long") : r;
+        r = r == -EMSGSIZE ? refuse(b, "a key of the query is too long") : r;
         r = r < 0 ? r : check_size(b, &request->url, "URL");
     }
     if (r == 0 && request->url.len == before + 1) { /* no pairs: no mark either */

@@ -46,7 +46,7 @@ void request_reset(struct request *r);   /* empties it, keeps the memory */
 void request_release(struct request *r);
 
 /* Builds it, whatever was in it before. now_s is the webhook-timestamp. 0, or -EBADMSG with the
- * reason ("policy: ..." or "template: ...", as it will stand in the dead letter), or -ENOMEM.
+ * reason ("policy: ...", as it will stand in the dead letter), or -ENOMEM.
  * After a failure the request holds service and rule, and must not be sent. */
 int request_build(struct request *r, const struct service *service, const struct rule *rule,
                   const struct envelope *event, int64_t now_s, char *ret_reason,

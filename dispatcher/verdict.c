@@ -216,7 +216,7 @@ static void http_reason(const struct outcome *o, const char *text, char *ret_rea
 /* A text that names its class already keeps it. */
 static bool is_classed(const char *text)
 {
-    static const char *const classes[] = {"policy: ", "template: ", "poison: "};
+    static const char *const classes[] = {"policy: ", "poison: "};
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
         if (strncmp(text, classes[i], strlen(classes[i])) == 0) {
             return true;

@@ -1,5 +1,6 @@
 #include "worker/delivery.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,12 @@ static void attempt_start(struct attempt *a, const struct service *service)
     int r = request_build(&a->request, service, a->rule, &a->job->event, timing_unix_s(), reason,
                           sizeof reason);
 
+    if (r == -ENOMEM) {
+        lane->restart = true;
+        a->job->abandoned = true;
+        attempt_end(a);
+        return;
+    }
     if (r < 0) {
         refuse(a, reason);
         return;
@@ -216,12 +223,33 @@ void delivery_recheck(struct lane *lane)
     delivery_pump(lane);
 }
 
+/* Out of memory: the channel is closed and opened again, and the broker gives the message back. */
+static void give_back(struct job *job)
+{
+    job->lane->restart = true;
+    delivery_abandon(job);
+}
+
+/* Nobody can deliver this message: a dead letter of no rule. */
+static void refuse_message(struct job *job, const char *why)
+{
+    char reason[VERDICT_REASON_SIZE];
+    struct attempt *a = attempt_take(job, NULL);
+
+    if (!a) {
+        give_back(job);
+        return;
+    }
+    snprintf(reason, sizeof reason, "poison: %.500s", why);
+    job->open++;
+    refuse(a, reason);
+}
+
 /* Parses and matches. False when the job has ended or waits for its dead letter. */
 static bool job_begin(struct job *job)
 {
     struct lane *lane = job->lane;
     char reason[VERDICT_REASON_SIZE];
-    struct attempt *a;
     int r;
 
     job->catalog = catalog_ref(lane->catalog);
@@ -237,13 +265,10 @@ static bool job_begin(struct job *job)
         skip(job);
         return false;
     }
-    a = attempt_take(job, NULL);
-    if (!a) {
-        delivery_abandon(job);
-        return false;
-    }
-    job->open++;
-    refuse(a, reason);
+    if (r == -ENOMEM)
+        give_back(job);
+    else
+        refuse_message(job, reason);
     return false;
 }
 
@@ -268,7 +293,7 @@ static void start_next(struct lane *lane)
     a = attempt_take(job, job->rules[job->next_rule]);
     if (!a) {
         unqueue_first(lane);
-        delivery_abandon(job);
+        give_back(job);
         return;
     }
     service = job->rules[job->next_rule]->service;

@@ -318,13 +318,13 @@ static const struct {
     {"\\core\\event\\x", ".", "POST", NULL,
      "policy: the endpoint holds a \".\" or \"..\" segment (rule 7, service 3, crm)"},
     {"\\core\\event\\x", "/{{", "POST", NULL,
-     "template: endpoint, line 1, column 4: expected a path such as userid or other.key, but the "
+     "policy: endpoint, line 1, column 4: expected a path such as userid or other.key, but the "
      "template ends (rule 7, service 3, crm)"},
     {"\\core\\event\\x", "/", "POST", "{\n\"a\": {{b|c}}}",
-     "template: payload, line 2, column 10: there is no filter c; there are default, string, "
+     "policy: payload, line 2, column 10: there is no filter c; there are default, string, "
      "upper, lower, urlencode, iso8601, sha256, json (rule 7, service 3, crm)"},
     {"\\core\\event\\x", "/", "POST", "{\"a\":}",
-     "template: payload, line 1, column 6: expected a JSON value or a placeholder, not '}' "
+     "policy: payload, line 1, column 6: expected a JSON value or a placeholder, not '}' "
      "(rule 7, service 3, crm)"},
 };
 

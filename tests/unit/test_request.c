@@ -251,7 +251,7 @@ static void d9_names_the_fault_of_a_rule_or_service(void **state)
     const struct case_ c = {.payload = "{\"a\":"};
     build(&f, &c, UUID, "T");
     assert_int_equal(f.result, -EBADMSG);
-    assert_string_equal(f.reason, "template: payload, line 1, column 6: expected a JSON value or a "
+    assert_string_equal(f.reason, "policy: payload, line 1, column 6: expected a JSON value or a "
                                   "placeholder, but the template ends (rule 7, service 3, crm)");
     drop(&f);
     build(&f, &c, UUID, "sodium:xyz");
@@ -394,7 +394,7 @@ static void refuses_a_query_of_a_scalar(void **state)
     const struct case_ c = {.method = "GET", .payload = "\"x\""};
     build(&f, &c, UUID, "T");
     assert_int_equal(f.result, -EBADMSG);
-    assert_string_equal(f.reason, "template: GET needs a payload that is an object or an array "
+    assert_string_equal(f.reason, "policy: GET needs a payload that is an object or an array "
                                   "(rule 7, service 3, crm)");
     drop(&f);
 }
@@ -437,7 +437,7 @@ static void says_which_placeholder_a_filter_refused(void **state)
                             .event = "{\"other\":{\"when\":\"secret\"}}"};
     build(&f, &c, UUID, "T");
     assert_int_equal(f.result, -EBADMSG);
-    assert_string_equal(f.reason, "template: payload, line 2, column 1: {{other.when}}: iso8601 "
+    assert_string_equal(f.reason, "policy: payload, line 2, column 1: {{other.when}}: iso8601 "
                                   "takes unix seconds, and this is no whole number (rule 7, "
                                   "service 3, crm)");
     drop(&f);

@@ -119,7 +119,6 @@ static const struct {
     {OUTCOME_BROKEN, 0, "reset", "broken answer: reset"},
     {OUTCOME_TLS, 0, "certificate has expired", "TLS: certificate has expired"},
     {OUTCOME_INVALID, 0, "bad URL", "policy: bad URL"},
-    {OUTCOME_INVALID, 0, "template: line 1", "template: line 1"},
     {OUTCOME_INVALID, 0, "poison: not JSON", "poison: not JSON"},
     {OUTCOME_CANCELLED, 0, "", "cancelled by the worker"},
     {OUTCOME_CONNECT, 0, "a\r\n<3>mih: forged\x7f",
