@@ -32,6 +32,11 @@ class Rabbit:
         answer = json.loads(self._run("count", *_repeat("--queue", queues)))
         return {queue: counts and counts["ready"] for queue, counts in answer.items()}
 
+    def consumers(self, queue):
+        """How many consumers a queue has; None when it does not exist."""
+        counts = json.loads(self._run("count", "--queue", queue))[queue]
+        return counts and counts["consumers"]
+
     def drain(self, queue, peek=False, seconds=300):
         """All messages of a queue, as dicts; `peek` puts them back."""
         lines = self._run("drain", "--queue", queue, *(["--peek"] if peek else []), seconds=seconds)
