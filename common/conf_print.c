@@ -36,7 +36,8 @@ static void print_cell(FILE *out, const char *text)
 
 void conf_document(const struct conf_table *table, FILE *out)
 {
-    fputs("| setting | default | accepted | at SIGHUP | what it is |\n|---|---|---|---|---|\n", out);
+    fputs("| setting | default | accepted | at SIGHUP | what it is |\n|---|---|---|---|---|\n",
+          out);
     struct buf accepted;
     buf_init(&accepted, PRINTED_MAX);
     for (size_t i = 0; i < table->n; i++) {

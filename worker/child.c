@@ -273,7 +273,11 @@ static void on_second(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     deadletters_tick(c->letters);
-    topology_tick(c->topology);
+    if (c->ctx.queues_doubted)
+        topology_changed(c->topology, NULL);
+    else
+        topology_tick(c->topology);
+    c->ctx.queues_doubted = false;
     report(c);
 }
 

@@ -167,11 +167,14 @@ void lane_channel_gone(struct lane *lane, const char *reason, int64_t now_ms)
         return;
     }
     lane->failures++;
+    lane->ctx->queues_doubted = true;
     lane->retry_at_ms = now_ms + timing_backoff_ms(lane->failures, REOPEN_BASE_MS, REOPEN_CAP_MS,
                                                    timing_random(1000));
-    log_warning("consumer stopped; it will be started again", "service_id",
-                log_number(lane->service_id), "reason", reason, "retry_in_ms",
-                log_number(lane->retry_at_ms - now_ms), NULL);
+    /* The first time is ordinary: the queue of a new service may be about to be declared. */
+    log_write(lane->failures > 1 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+              "consumer stopped; it will be started again", "service_id",
+              log_number(lane->service_id), "reason", reason, "retry_in_ms",
+              log_number(lane->retry_at_ms - now_ms), NULL);
 }
 
 void lane_cancelled(struct lane *lane, int64_t now_ms)
@@ -180,6 +183,7 @@ void lane_cancelled(struct lane *lane, int64_t now_ms)
         return;
     log_warning("the broker ended the consumer: its queue was deleted or has no leader",
                 "service_id", log_number(lane->service_id), NULL);
+    lane->ctx->queues_doubted = true;
     drop_waiting(lane, true);
     lane->state = LANE_STOPPING;
     lane->retry_at_ms = now_ms + REOPEN_BASE_MS;

@@ -3,8 +3,9 @@
  *
  * A round: read the record of bindings (database), plan (pure), record what will be bound
  * (database), carry it out (broker), record what is done (database). Rounds follow a change of the
- * rules, an election, a new connection, and 60 s without one, which heals what somebody removed by
- * hand. Everything is idempotent: a round that breaks anywhere is simply made again.
+ * rules, an election, a new connection, the end of a consumer, and 60 s without one, which heals
+ * what somebody removed by hand. Everything is idempotent: a round that breaks anywhere is simply
+ * made again.
  */
 #ifndef MIH_WORKER_TOPOLOGY_H
 #define MIH_WORKER_TOPOLOGY_H

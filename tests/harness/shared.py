@@ -144,9 +144,16 @@ class Hub:
 
     def published(self):
         """(id, event name) of everything that the broker confirmed."""
-        confirmed = [(identifier, name) for publication in self.publications for identifier, _, name, outcome in publication.messages()
-                     if outcome in ("confirmed", "returned")]
-        return confirmed + self.messages
+        return self._published("confirmed", "returned") + self.messages
+
+    def _published(self, *outcomes):
+        return [(identifier, name) for publication in self.publications for identifier, _, name, outcome in publication.messages()
+                if outcome in outcomes]
+
+    def forget(self):
+        """Leaves what was published and delivered so far out of later sums."""
+        self.delivered()
+        self.publications, self.messages, self.arrivals = [], [], []
 
     def wanted(self):
         """The deliveries that should come of it."""
@@ -204,7 +211,10 @@ class Hub:
             time.sleep(0.1)
             if len(self.delivered()) != seen:
                 quiet, seen = time.monotonic(), len(self.arrivals)
-        return account.Balance(self.wanted(), self.delivered(), account.dead_letters(self.dead_messages()), waiting)
+        arrivals, dead = self.delivered(), account.dead_letters(self.dead_messages())
+        # What a broken connection left unconfirmed may have reached the broker or not: it counts when it came.
+        perhaps = account.wanted_deliveries(self.rules, self._published("open")) & (set(arrivals) | set(dead))
+        return account.Balance(self.wanted() | perhaps, arrivals, dead, waiting)
 
     def counters(self):
         """The sums over the worker table: received, delivered, skipped, dead."""
