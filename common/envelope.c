@@ -1,17 +1,12 @@
 #include "common/envelope.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <openssl/sha.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "common/jsontext.h"
-
 enum {
-    /* json-c counts a plain value as a level of its own. */
-    PARSER_DEPTH = ENVELOPE_MAX_DEPTH + 1,
     DERIVED_ID_BYTES = 16,
     ROUTING_KEY_MAX = 255, /* a short string of AMQP 0-9-1 */
 };
@@ -20,20 +15,6 @@ static int refuse(int error, char *ret_reason, size_t size, const char *reason)
 {
     snprintf(ret_reason, size, "%s", reason);
     return error;
-}
-
-struct json_tokener *envelope_parser_new(void)
-{
-    struct json_tokener *parser = json_tokener_new_ex(PARSER_DEPTH);
-    if (parser)
-        json_tokener_set_flags(parser, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    return parser;
-}
-
-void envelope_parser_free(struct json_tokener *parser)
-{
-    if (parser)
-        json_tokener_free(parser);
 }
 
 /* An id of our own for a message that came without one. It must be the same at each redelivery,
@@ -66,86 +47,81 @@ static int take_id(struct envelope *e, const char *message_id, char *ret_reason,
     return 0;
 }
 
-/* The text was checked: json-c can only fail for want of memory, or where it is stricter. */
-static int parse_tree(struct envelope *e, struct json_tokener *parser, char *ret_reason,
-                      size_t size)
-{
-    size_t len = e->body_len;
-    while (len && e->body[len - 1] != '}') /* only white space can follow */
-        len--;
-    json_tokener_reset(parser);
-    e->root = json_tokener_parse_ex(parser, e->body, (int)len);
-    if (e->root)
-        return 0;
-    enum json_tokener_error error = json_tokener_get_error(parser);
-    if (error == json_tokener_success || error == json_tokener_continue)
-        return refuse(-ENOMEM, ret_reason, size, "out of memory");
-    snprintf(ret_reason, size, "not JSON: %s, at byte %zu", json_tokener_error_desc(error),
-             json_tokener_get_parse_end(parser));
-    return -EBADMSG;
-}
-
 static int take_eventname(struct envelope *e, char *ret_reason, size_t size)
 {
-    struct json_object *name;
-    if (!json_object_object_get_ex(e->root, "eventname", &name))
+    const struct jsonview_node *name =
+        jsonview_member(&e->view, jsonview_root(&e->view), "eventname");
+    if (!name)
         return refuse(-EBADMSG, ret_reason, size, "the event has no eventname");
-    if (!json_object_is_type(name, json_type_string))
+    if (name->type != JSONVIEW_STRING)
         return refuse(-EBADMSG, ret_reason, size, "eventname is not a text");
-    size_t len = (size_t)json_object_get_string_len(name);
-    e->eventname = json_object_get_string(name);
-    if (!len)
+    if (!name->len)
         return refuse(-EBADMSG, ret_reason, size, "eventname is empty");
-    if (strlen(e->eventname) != len)
-        return refuse(-EBADMSG, ret_reason, size, "eventname holds a NUL character");
-    return 0;
+    struct buf text;
+    buf_init(&text, sizeof(e->eventname) - 1);
+    jsonview_decode(&e->view, name, &text);
+    int r = buf_error(&text);
+    if (r == -EMSGSIZE)
+        r = refuse(-EBADMSG, ret_reason, size, "eventname is longer than 255 bytes");
+    else if (r)
+        r = refuse(r, ret_reason, size, "out of memory");
+    else if (strlen(text.data) != text.len)
+        r = refuse(-EBADMSG, ret_reason, size, "eventname holds a NUL character");
+    else
+        memcpy(e->eventname, text.data, text.len + 1);
+    buf_release(&text);
+    return r;
 }
 
-static int check_body(const char *body, size_t len, const struct envelope_limits *limits,
-                      char *ret_reason, size_t size)
+static int view_body(struct envelope *e, const struct envelope_limits *limits, char *ret_reason,
+                     size_t size)
 {
-    if (len > limits->max_bytes) {
-        snprintf(ret_reason, size, "the body has %zu bytes, more than the accepted %zu", len,
-                 limits->max_bytes);
+    if (e->body_len > limits->max_bytes) {
+        snprintf(ret_reason, size, "the body has %zu bytes, more than the accepted %zu",
+                 e->body_len, limits->max_bytes);
         return -EMSGSIZE;
     }
     unsigned depth =
         limits->max_depth < ENVELOPE_MAX_DEPTH ? limits->max_depth : (unsigned)ENVELOPE_MAX_DEPTH;
     char fault[128];
-    if (jsontext_check(body, len, depth, fault, sizeof(fault))) {
-        snprintf(ret_reason, size, "not JSON: %s", fault);
-        return -EBADMSG;
+    int r = jsonview_parse(&e->view, e->body, e->body_len, depth, fault, sizeof(fault));
+    if (r) {
+        snprintf(ret_reason, size, "%s%s", r == -EBADMSG ? "not JSON: " : "", fault);
+        return r;
     }
-    size_t first = 0;
-    while (strchr(" \t\r\n", body[first])) /* the check has found a value behind them */
-        first++;
-    if (body[first] != '{')
+    if (jsonview_root(&e->view)->type != JSONVIEW_OBJECT)
         return refuse(-EBADMSG, ret_reason, size, "the body is not a JSON object");
     return 0;
 }
 
-int envelope_parse(struct envelope *e, struct json_tokener *parser,
-                   const struct envelope_limits *limits, const char *message_id, const char *body,
-                   size_t body_len, char *ret_reason, size_t reason_size)
+int envelope_parse(struct envelope *e, const struct envelope_limits *limits, const char *message_id,
+                   const char *body, size_t body_len, char *ret_reason, size_t reason_size)
 {
-    *e = (struct envelope){.body = body, .body_len = body_len};
-    int r = check_body(body, body_len, limits, ret_reason, reason_size);
+    envelope_reset(e);
+    e->body = body;
+    e->body_len = body_len;
+    int r = view_body(e, limits, ret_reason, reason_size);
     if (!r)
         r = take_id(e, message_id, ret_reason, reason_size);
     if (!r)
-        r = parse_tree(e, parser, ret_reason, reason_size);
-    if (!r)
         r = take_eventname(e, ret_reason, reason_size);
     if (r)
-        envelope_release(e);
+        jsonview_reset(&e->view);
     return r;
+}
+
+void envelope_reset(struct envelope *e)
+{
+    jsonview_reset(&e->view);
+    e->message_id[0] = e->eventname[0] = '\0';
+    e->body = NULL;
+    e->body_len = 0;
 }
 
 void envelope_release(struct envelope *e)
 {
-    json_object_put(e->root);
-    e->root = NULL;
-    e->eventname = NULL;
+    envelope_reset(e);
+    jsonview_release(&e->view);
 }
 
 static bool is_name_character(char c)

@@ -11,7 +11,8 @@
  * and retry, so that a repeat carries the same webhook-id; two such messages with the same body
  * cannot be told apart by their receiver.
  *
- * The envelope borrows the body and copies the id; it owns the parsed tree. `body` and `body_len`
+ * The envelope borrows the body and copies id and name; it owns the view of the body and keeps its
+ * memory for the next event. `body` and `body_len`
  * are set even when parsing failed, so that a dead letter can carry the body as it came.
  */
 #ifndef MIH_COMMON_ENVELOPE_H
@@ -20,19 +21,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/buf.h"
+#include "common/jsonview.h"
 
-struct json_object;
-struct json_tokener;
-
-enum { ENVELOPE_MAX_DEPTH = 32, ENVELOPE_ID_SIZE = 128 };
+/* Event names are at most 255 bytes, as in Moodle's tables. */
+enum { ENVELOPE_MAX_DEPTH = 32, ENVELOPE_ID_SIZE = 128, ENVELOPE_NAME_SIZE = 256 };
 
 struct envelope {
     char message_id[ENVELOPE_ID_SIZE]; /* as sent; derived from the body when there was none */
-    const char *eventname;             /* in the tree */
+    char eventname[ENVELOPE_NAME_SIZE];
     const char *body;
     size_t body_len;
-    struct json_object *root;
+    struct jsonview view;
 };
 
 struct envelope_limits {
@@ -40,19 +39,17 @@ struct envelope_limits {
     unsigned max_depth; /* levels of objects and lists; above ENVELOPE_MAX_DEPTH is that */
 };
 
-/* A parser that is reused from message to message. NULL when memory is out. */
-struct json_tokener *envelope_parser_new(void);
-void envelope_parser_free(struct json_tokener *parser);
-
-/* 0; -EBADMSG, -EMSGSIZE or -ENOMEM with ret_reason filled (at most reason_size). message_id may
- * be ""; one that holds anything but visible ASCII, or ".", or is too long is -EBADMSG. The body
- * must stay valid until envelope_release(). */
-int envelope_parse(struct envelope *e, struct json_tokener *parser,
-                   const struct envelope_limits *limits, const char *message_id, const char *body,
-                   size_t body_len, char *ret_reason, size_t reason_size)
+/* The envelope is zeroed before its first use. 0; -EBADMSG, -EMSGSIZE or -ENOMEM with ret_reason
+ * filled (at most reason_size). message_id may be ""; one that holds anything but visible ASCII, or
+ * ".", or is too long is -EBADMSG. The body must stay valid until envelope_release(). */
+int envelope_parse(struct envelope *e, const struct envelope_limits *limits, const char *message_id,
+                   const char *body, size_t body_len, char *ret_reason, size_t reason_size)
     __attribute__((warn_unused_result));
 
-/* Frees the tree. May be called again, and after a failed parse. */
+/* Forgets the event and keeps the memory of the view. */
+void envelope_reset(struct envelope *e);
+
+/* Frees all. May be called again, and after a failed parse. */
 void envelope_release(struct envelope *e);
 
 /* `\core\event\user_created` -> `core.user_created`; `\mod_quiz\event\*` -> `mod_quiz.#`; other

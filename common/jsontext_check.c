@@ -1,6 +1,7 @@
 /*
- * The strict check of JSON text: one pass, no memory, no recursion. A loop over four states,
- * each of which looks at one token; the open containers are one bit each.
+ * The strict check of JSON text: one pass, no recursion. A loop over four states, each of which
+ * looks at one token; the open containers are one bit each. For a view it notes a node per key
+ * and value on its way; without one it takes no memory.
  */
 #include <errno.h>
 #include <limits.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "common/jsontext.h"
+#include "common/jsonview.h"
 #include "common/utf8.h"
 
 enum { NUMBER_MAX = 1024, WORD_BITS = 64 };
@@ -30,6 +32,8 @@ struct scan {
     unsigned depth, max_depth;
     uint64_t is_object[JSONTEXT_MAX_DEPTH / WORD_BITS]; /* bit per open container */
     const char *fault;
+    struct jsonview *view;             /* NULL: only check */
+    uint32_t open[JSONTEXT_MAX_DEPTH]; /* node of each open container */
 };
 
 static int fail(struct scan *s, const unsigned char *at, const char *fault)
@@ -37,6 +41,35 @@ static int fail(struct scan *s, const unsigned char *at, const char *fault)
     s->at = at;
     s->fault = fault;
     return -EBADMSG;
+}
+
+static int grow_view(struct jsonview *v)
+{
+    size_t cap = v->cap ? v->cap * 2 : 64;
+    struct jsonview_node *nodes = reallocarray(v->nodes, cap, sizeof(*nodes));
+    if (!nodes)
+        return -ENOMEM;
+    v->nodes = nodes;
+    v->cap = cap;
+    return 0;
+}
+
+/* Notes a key or value that begins at start; of containers the end is not known yet. */
+static int note(struct scan *s, enum jsonview_type type, const unsigned char *start, size_t len,
+                bool escaped)
+{
+    struct jsonview *v = s->view;
+    if (!v)
+        return 0;
+    if (v->n == v->cap && grow_view(v))
+        return -ENOMEM;
+    v->nodes[v->n] = (struct jsonview_node){.at = (uint32_t)(start - s->start),
+                                            .len = (uint32_t)len,
+                                            .end = (uint32_t)v->n + 1,
+                                            .type = (uint8_t)type,
+                                            .escaped = escaped};
+    v->n++;
+    return 0;
 }
 
 static void skip_space(struct scan *s)
@@ -138,15 +171,17 @@ static int scan_special(struct scan *s, bool is_key)
 /* s->at stands on the opening quote. */
 static int scan_string(struct scan *s, bool is_key)
 {
-    s->at++;
+    const unsigned char *start = ++s->at;
+    bool escaped = false;
     for (;;) {
         s->at = skip_plain(s->at, s->end);
         if (s->at == s->end)
             return fail(s, s->at, "the text ends in a string");
         if (*s->at == '"') {
             s->at++;
-            return 0;
+            return note(s, JSONVIEW_STRING, start, (size_t)(s->at - start) - 1, escaped);
         }
+        escaped = escaped || *s->at == '\\';
         int r = scan_special(s, is_key);
         if (r)
             return r;
@@ -227,18 +262,22 @@ static int scan_number(struct scan *s)
         return fail(s, s->at, "an integer of more than 64 bits");
     if (!integer && !decimal_fits(s->at, len))
         return fail(s, s->at, "a number that is too large");
+    int r = note(s, JSONVIEW_NUMBER, s->at, len, false);
     s->at = end;
-    return 0;
+    return r;
 }
 
 static int scan_word(struct scan *s)
 {
-    static const char *const words[] = {"true", "false", "null"};
+    static const struct {
+        const char *text;
+        enum jsonview_type type;
+    } words[] = {{"true", JSONVIEW_TRUE}, {"false", JSONVIEW_FALSE}, {"null", JSONVIEW_NULL}};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        size_t len = strlen(words[i]);
-        if ((size_t)(s->end - s->at) >= len && memcmp(s->at, words[i], len) == 0) {
+        size_t len = strlen(words[i].text);
+        if ((size_t)(s->end - s->at) >= len && memcmp(s->at, words[i].text, len) == 0) {
             s->at += len;
-            return 0;
+            return note(s, words[i].type, s->at - len, len, false);
         }
     }
     return fail(s, s->at, "not a value of JSON");
@@ -253,10 +292,25 @@ static int open_container(struct scan *s, bool object, enum state *ret_next)
         s->is_object[s->depth / WORD_BITS] |= bit;
     else
         s->is_object[s->depth / WORD_BITS] &= ~bit;
+    if (s->view)
+        s->open[s->depth] = (uint32_t)s->view->n;
+    int r = note(s, object ? JSONVIEW_OBJECT : JSONVIEW_ARRAY, s->at, 0, false);
     s->depth++;
     s->at++;
     *ret_next = object ? WANT_KEY_OR_END : WANT_VALUE_OR_END;
-    return 0;
+    return r;
+}
+
+/* s->at stands on the bracket. */
+static void close_container(struct scan *s)
+{
+    s->depth--;
+    s->at++;
+    if (!s->view)
+        return;
+    struct jsonview_node *node = &s->view->nodes[s->open[s->depth]];
+    node->len = (uint32_t)(s->at - s->start) - node->at;
+    node->end = (uint32_t)s->view->n;
 }
 
 static bool in_object(const struct scan *s)
@@ -269,8 +323,7 @@ static int scan_value(struct scan *s, enum state *next)
 {
     unsigned char c = *s->at;
     if (c == ']' && *next == WANT_VALUE_OR_END) {
-        s->at++;
-        s->depth--;
+        close_container(s);
         *next = HAVE_VALUE;
         return 0;
     }
@@ -287,8 +340,7 @@ static int scan_value(struct scan *s, enum state *next)
 static int scan_key(struct scan *s, enum state *next)
 {
     if (*s->at == '}' && *next == WANT_KEY_OR_END) {
-        s->at++;
-        s->depth--;
+        close_container(s);
         *next = HAVE_VALUE;
         return 0;
     }
@@ -312,13 +364,13 @@ static int scan_after_value(struct scan *s, enum state *next)
     bool object = in_object(s);
     if (*s->at == ',') {
         *next = object ? WANT_KEY : WANT_VALUE;
+        s->at++;
     } else if (*s->at == (object ? '}' : ']')) {
-        s->depth--;
+        close_container(s);
     } else {
         return fail(s, s->at,
                     object ? "expected , or } in an object" : "expected , or ] in a list");
     }
-    s->at++;
     return 0;
 }
 
@@ -343,8 +395,9 @@ static int scan_all(struct scan *s)
     return r;
 }
 
-int jsontext_check(const char *text, size_t len, unsigned max_depth, char *ret_reason,
-                   size_t reason_size)
+/* Checks all of the text, for a view or without one. */
+static int scan_text(const char *text, size_t len, unsigned max_depth, struct jsonview *view,
+                     char *ret_reason, size_t reason_size)
 {
     struct scan s;
     s.start = s.at = (const unsigned char *)text;
@@ -352,9 +405,33 @@ int jsontext_check(const char *text, size_t len, unsigned max_depth, char *ret_r
     s.depth = 0;
     s.max_depth = max_depth < JSONTEXT_MAX_DEPTH ? max_depth : JSONTEXT_MAX_DEPTH;
     s.fault = NULL;
+    s.view = view;
     int r = scan_all(&s);
-    if (r)
+    if (r == -EBADMSG)
         snprintf(ret_reason, reason_size, "%s, at byte %zu", s.fault, (size_t)(s.at - s.start));
+    else if (r)
+        snprintf(ret_reason, reason_size, "out of memory");
+    return r;
+}
+
+int jsontext_check(const char *text, size_t len, unsigned max_depth, char *ret_reason,
+                   size_t reason_size)
+{
+    return scan_text(text, len, max_depth, NULL, ret_reason, reason_size);
+}
+
+int jsonview_parse(struct jsonview *v, const char *text, size_t len, unsigned max_depth,
+                   char *ret_reason, size_t reason_size)
+{
+    jsonview_reset(v);
+    if (len > UINT32_MAX) {
+        snprintf(ret_reason, reason_size, "a text of more than 4 GiB");
+        return -EBADMSG;
+    }
+    v->text = text;
+    int r = scan_text(text, len, max_depth, v, ret_reason, reason_size);
+    if (r)
+        jsonview_reset(v);
     return r;
 }
 

@@ -87,7 +87,7 @@ static int render(const struct build *b, const struct template *t, enum template
 {
     char reason[400];
     char what[440];
-    int r = template_render(t, b->event->root, escape, out, reason, sizeof(reason));
+    int r = template_render(t, &b->event->view, escape, out, reason, sizeof(reason));
     if (r == -EBADMSG) {
         (void)snprintf(what, sizeof(what), "%s, %s", name, reason);
         return refuse(b, what);
@@ -141,16 +141,13 @@ static int parse_payload(const struct build *b, struct json_object **ret_payload
 static int build_query(const struct build *b)
 {
     struct request *request = b->request;
-    struct json_object *own = NULL;
-    struct json_object *payload = b->event->root;
-    if (request->rule->payload) {
-        int r = parse_payload(b, &own);
-        if (r < 0) {
-            return r;
-        }
-        payload = own;
+    const struct jsonview *event = &b->event->view;
+    struct json_object *payload = NULL;
+    int r = request->rule->payload ? parse_payload(b, &payload)
+                                   : jsonview_tree(event, jsonview_root(event), &payload);
+    if (r < 0) {
+        return r;
     }
-    int r = 0;
     size_t before = request->url.len;
     bool has_query = strchr(buf_text(&request->url), '?') != NULL;
     if (!json_object_is_type(payload, json_type_object) &&
@@ -165,7 +162,7 @@ static int build_query(const struct build *b)
     if (r == 0 && request->url.len == before + 1) { /* no pairs: no mark either */
         request->url.data[--request->url.len] = '\0';
     }
-    json_object_put(own);
+    json_object_put(payload);
     buf_reset(&request->body);
     return r;
 }

@@ -40,7 +40,7 @@
 
 #include "common/buf.h"
 
-struct json_object;
+struct jsonview;
 struct template;
 
 enum {
@@ -66,7 +66,7 @@ void template_free(struct template *t);
 /* Appends the rendered text. The buffer's own error tells when it did not fit. 0; -EBADMSG with
  * a reason that names line, column and path (never the value) when a filter refuses its input;
  * -ENOMEM. Allocates only for filters and for objects that go into strings. */
-int template_render(const struct template *t, struct json_object *event,
+int template_render(const struct template *t, const struct jsonview *event,
                     enum template_escape escape, struct buf *out, char *ret_reason,
                     size_t reason_size) __attribute__((warn_unused_result));
 

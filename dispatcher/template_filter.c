@@ -1,6 +1,5 @@
 /* The filters of placeholders, and the value that goes through them. */
 #include <errno.h>
-#include <json-c/json.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,9 +43,10 @@ bool template_is_bare_number(const char *text, size_t len)
            jsontext_check(text, len, 1, reason, sizeof(reason)) == 0;
 }
 
-void template_value_init(struct template_value *v, struct json_object *node)
+void template_value_init(struct template_value *v, const struct jsonview *event,
+                         const struct jsonview_node *node)
 {
-    *v = (struct template_value){.node = node};
+    *v = (struct template_value){.event = event, .node = node};
     buf_init(&v->own, TEMPLATE_MAX_VALUE);
 }
 
@@ -57,28 +57,56 @@ void template_value_release(struct template_value *v)
 
 bool template_value_is_null(const struct template_value *v)
 {
-    return !v->text && json_object_is_type(v->node, json_type_null);
+    return !v->text && (!v->node || v->node->type == JSONVIEW_NULL);
+}
+
+/* What stands in the event already as it is wanted: numbers, words, strings without escapes. */
+static bool is_text_as_it_stands(const struct template_value *v)
+{
+    const char *bytes = jsonview_bytes(v->event, v->node);
+    switch ((enum jsonview_type)v->node->type) {
+    case JSONVIEW_STRING:
+        return !v->node->escaped;
+    case JSONVIEW_NUMBER:
+        return !(v->node->len == 2 && memcmp(bytes, "-0", 2) == 0);
+    case JSONVIEW_TRUE:
+    case JSONVIEW_FALSE:
+        return true;
+    case JSONVIEW_NULL:
+    case JSONVIEW_ARRAY:
+    case JSONVIEW_OBJECT:
+        break;
+    }
+    return false;
 }
 
 int template_value_text(struct template_value *v, const char **ret_text, size_t *ret_len)
 {
+    int r = 0;
     if (v->text) {
         *ret_text = v->text;
         *ret_len = v->len;
-    } else if (json_object_is_type(v->node, json_type_string)) {
-        *ret_text = json_object_get_string(v->node);
-        *ret_len = (size_t)json_object_get_string_len(v->node);
-    } else if (template_value_is_null(v)) {
+        return 0;
+    }
+    if (template_value_is_null(v)) {
         *ret_text = "";
         *ret_len = 0;
-    } else {
-        buf_reset(&v->own);
-        jsontext_print(&v->own, v->node);
-        *ret_text = buf_text(&v->own);
-        *ret_len = v->own.len;
-        return buf_error(&v->own);
+        return 0;
     }
-    return 0;
+    if (is_text_as_it_stands(v)) {
+        *ret_text = jsonview_bytes(v->event, v->node);
+        *ret_len = v->node->len;
+        return 0;
+    }
+    buf_reset(&v->own);
+    if (v->node->type == JSONVIEW_STRING) {
+        jsonview_decode(v->event, v->node, &v->own);
+    } else {
+        r = jsonview_print(v->event, v->node, &v->own);
+    }
+    *ret_text = buf_text(&v->own);
+    *ret_len = v->own.len;
+    return r < 0 ? r : buf_error(&v->own);
 }
 
 void filter_urlencode(struct buf *out, const char *text, size_t len)
@@ -102,9 +130,8 @@ void filter_urlencode(struct buf *out, const char *text, size_t len)
 
 static void apply_default(const struct filter *f, struct template_value *v)
 {
-    bool is_empty_text = v->text ? v->len == 0
-                                 : json_object_is_type(v->node, json_type_string) &&
-                                       json_object_get_string_len(v->node) == 0;
+    bool is_empty_text =
+        v->text ? v->len == 0 : v->node && v->node->type == JSONVIEW_STRING && v->node->len == 0;
     if (!is_empty_text && !template_value_is_null(v)) {
         return;
     }
@@ -127,12 +154,22 @@ static int seconds_of(struct template_value *v, int64_t *ret_seconds)
     if (r < 0) {
         return r;
     }
+    char digits[32] = ""; /* the text does not end in NUL */
     size_t sign = len > 0 && text[0] == '-' ? 1 : 0;
-    if (len == sign || sign + strspn(text + sign, "0123456789") != len) {
+    for (size_t i = sign; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return -EBADMSG;
+        }
+    }
+    if (len == sign) {
         return -EBADMSG;
     }
+    if (len >= sizeof(digits)) {
+        return -ERANGE;
+    }
+    memcpy(digits, text, len);
     errno = 0;
-    *ret_seconds = strtoll(text, NULL, 10);
+    *ret_seconds = strtoll(digits, NULL, 10);
     return errno || *ret_seconds < first_second || *ret_seconds > last_second ? -ERANGE : 0;
 }
 
@@ -174,8 +211,9 @@ static void add_sha256(struct buf *out, const char *text, size_t len)
 static int apply_json(struct template_value *v, struct buf *out)
 {
     if (!v->text) {
-        jsontext_print(out, v->node);
-    } else if (v->is_json) {
+        return jsonview_print(v->event, v->node, out);
+    }
+    if (v->is_json) {
         buf_add(out, v->text, v->len);
     } else {
         buf_addc(out, '"');

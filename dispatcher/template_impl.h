@@ -12,9 +12,8 @@
 #include <stdint.h>
 
 #include "common/buf.h"
+#include "common/jsonview.h"
 #include "dispatcher/template.h"
-
-struct json_object;
 
 enum filter_kind {
     FILTER_DEFAULT,
@@ -116,8 +115,9 @@ bool template_is_bare_number(const char *text, size_t len);
 
 /* A value on its way through the filters: a node of the event, or text. */
 struct template_value {
-    struct json_object *node; /* when text is NULL; NULL is null */
-    const char *text;         /* points into own, an argument or a node */
+    const struct jsonview *event;
+    const struct jsonview_node *node; /* when text is NULL; NULL is null */
+    const char *text;                 /* points into own or an argument */
     size_t len;
     bool is_json;   /* the text is JSON, as it is outside of strings */
     bool is_string; /* always quoted outside of strings */
@@ -127,7 +127,8 @@ struct template_value {
 
 enum { TEMPLATE_MAX_VALUE = 8 * 1024 * 1024 };
 
-void template_value_init(struct template_value *v, struct json_object *node);
+void template_value_init(struct template_value *v, const struct jsonview *event,
+                         const struct jsonview_node *node);
 void template_value_release(struct template_value *v);
 bool template_value_is_null(const struct template_value *v);
 

@@ -1,6 +1,5 @@
 /* Rendering: looks up each placeholder's path, applies its filters, inserts the value. */
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,39 +7,27 @@
 #include "dispatcher/template.h"
 #include "dispatcher/template_impl.h"
 
-/* The node at the path, borrowed from the event; NULL for null and for what is missing. */
-static struct json_object *look_up(const struct placeholder *p, struct json_object *event)
+/* The node at the path; NULL for what is missing. */
+static const struct jsonview_node *look_up(const struct placeholder *p,
+                                           const struct jsonview *event)
 {
-    struct json_object *node = event;
-    for (size_t i = 0; i < p->n_keys; i++) {
+    const struct jsonview_node *node = jsonview_root(event);
+    for (size_t i = 0; node && i < p->n_keys; i++) {
         const struct path_key *key = &p->keys[i];
-        if (json_object_is_type(node, json_type_object)) {
-            if (!json_object_object_get_ex(node, key->name, &node)) {
-                return NULL;
-            }
-        } else if (json_object_is_type(node, json_type_array) && key->index != PATH_NO_INDEX) {
-            node = json_object_array_get_idx(node, (size_t)key->index);
+        if (node->type == JSONVIEW_OBJECT) {
+            node = jsonview_member(event, node, key->name);
+        } else if (key->index != PATH_NO_INDEX) {
+            node = jsonview_element(event, node, (size_t)key->index);
         } else {
-            return NULL;
+            node = NULL;
         }
     }
     return node;
 }
 
-/* Whole numbers and booleans need no escaping anywhere: printed straight into the output. */
-static bool is_plain_scalar(const struct template_value *v)
-{
-    return !v->text && (json_object_is_type(v->node, json_type_int) ||
-                        json_object_is_type(v->node, json_type_boolean));
-}
-
 /* Inside of a JSON string: text, escaped. */
 static int insert_in_string(struct template_value *v, struct buf *out)
 {
-    if (is_plain_scalar(v)) {
-        jsontext_print(out, v->node);
-        return 0;
-    }
     const char *text = NULL;
     size_t len = 0;
     int r = template_value_text(v, &text, &len);
@@ -53,9 +40,8 @@ static int insert_in_string(struct template_value *v, struct buf *out)
 /* Outside of strings: a whole JSON value. */
 static int insert_value(struct template_value *v, struct buf *out)
 {
-    if (!v->text && !json_object_is_type(v->node, json_type_string)) {
-        jsontext_print(out, v->node);
-        return 0;
+    if (!v->text && !(v->node && v->node->type == JSONVIEW_STRING)) {
+        return jsonview_print(v->event, v->node, out);
     }
     const char *text = NULL;
     size_t len = 0;
@@ -75,10 +61,6 @@ static int insert_value(struct template_value *v, struct buf *out)
 
 static int insert_plain(struct template_value *v, enum template_escape escape, struct buf *out)
 {
-    if (is_plain_scalar(v)) {
-        jsontext_print(out, v->node);
-        return 0;
-    }
     const char *text = NULL;
     size_t len = 0;
     int r = template_value_text(v, &text, &len);
@@ -136,7 +118,7 @@ static int render_placeholder(const struct template *t, const struct part *p,
     return 0;
 }
 
-int template_render(const struct template *t, struct json_object *event,
+int template_render(const struct template *t, const struct jsonview *event,
                     enum template_escape escape, struct buf *out, char *ret_reason,
                     size_t reason_size)
 {
@@ -147,7 +129,7 @@ int template_render(const struct template *t, struct json_object *event,
             continue;
         }
         struct template_value v;
-        template_value_init(&v, look_up(p->placeholder, event));
+        template_value_init(&v, event, look_up(p->placeholder, event));
         int r = render_placeholder(t, p, &v, ret_reason, reason_size);
         if (r == 0) {
             r = insert(p->kind, &v, escape, out);

@@ -330,9 +330,6 @@ static int make_context(struct child *c)
     settings_bus_options(s, c->connection_name, &c->publish_options);
     c->consume_options = c->publish_options;
     settings_db_options(s, &c->db_options);
-    c->ctx.parser = envelope_parser_new();
-    if (!c->ctx.parser)
-        return -ENOMEM;
     return rest_transport_new(c->ctx.base,
                               &(struct transport_settings){
                                   .user_agent = "MoodleIntegrationHub/" MIH_VERSION,
@@ -436,8 +433,6 @@ static void unmake(struct child *c)
     deadletters_free(c->letters);
     intake_free(c->intake);
     job_pools_free();
-    if (c->ctx.parser)
-        envelope_parser_free(c->ctx.parser);
     if (c->ctx.base)
         event_base_free(c->ctx.base);
 }

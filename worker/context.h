@@ -19,7 +19,6 @@ struct context {
     struct event_base *base;
     struct publisher *publisher;
     struct transport *rest;
-    struct json_tokener *parser;
     struct envelope_limits limits;
     struct counters counters;
     /* When the last look at the rules that succeeded began (monotonic ms); INT64_MAX while the

@@ -213,7 +213,7 @@ void delivery_recheck(struct lane *lane)
         struct job *next = job->next;
 
         job->next = NULL;
-        envelope_release(&job->event);
+        envelope_reset(&job->event);
         catalog_unref(job->catalog);
         job->parsed = false;
         job->catalog = NULL;
@@ -255,8 +255,8 @@ static bool job_begin(struct job *job)
     job->catalog = catalog_ref(lane->catalog);
     if (job->first_s == 0)
         job->first_s = timing_unix_s();
-    r = envelope_parse(&job->event, lane->ctx->parser, &lane->ctx->limits, job->message_id,
-                       job->body, job->body_len, reason, sizeof reason);
+    r = envelope_parse(&job->event, &lane->ctx->limits, job->message_id, job->body, job->body_len,
+                       reason, sizeof reason);
     if (r == 0) {
         job->parsed = true;
         match_rules(job, lane->service);

@@ -56,12 +56,14 @@ void job_put(struct job *job)
 {
     const struct rule **rules = job->rules;
     size_t cap_rules = job->cap_rules;
+    struct jsonview view;
 
-    if (job->parsed)
-        envelope_release(&job->event);
+    envelope_reset(&job->event);
+    view = job->event.view;
     catalog_unref(job->catalog);
     free(job->body);
-    *job = (struct job){.next = free_jobs, .rules = rules, .cap_rules = cap_rules};
+    *job =
+        (struct job){.next = free_jobs, .rules = rules, .cap_rules = cap_rules, .event.view = view};
     free_jobs = job;
 }
 
@@ -115,6 +117,7 @@ void job_pools_free(void)
 
         free_jobs = job->next;
         free(job->rules);
+        envelope_release(&job->event);
         free(job);
     }
     while (free_attempts) {

@@ -161,11 +161,8 @@ static int build(const struct files *f, struct envelope *event, struct request *
     const struct envelope_limits limits = {.max_bytes = MAX_FILE, .max_depth = ENVELOPE_MAX_DEPTH};
     const char *id = text_of(f->expect, "message_id");
     char reason[400] = "";
-    struct json_tokener *parser = envelope_parser_new();
-    assert_non_null(parser);
-    int result = envelope_parse(event, parser, &limits, id ? id : default_id, f->event,
-                                strlen(f->event), reason, sizeof(reason));
-    envelope_parser_free(parser);
+    int result = envelope_parse(event, &limits, id ? id : default_id, f->event, strlen(f->event),
+                                reason, sizeof(reason));
     if (result < 0) {
         (void)snprintf(ret_reason, size, "poison: %s", reason);
         return result;

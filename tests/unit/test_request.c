@@ -66,8 +66,9 @@ static void build(struct fixture *f, const struct case_ *c, const char *message_
     assert_int_equal(catalog_builder_seal(b, &f->catalog), 0);
     f->event.body = c->event ? c->event : "{}";
     f->event.body_len = strlen(f->event.body);
-    f->event.root = json_tokener_parse(f->event.body);
-    assert_non_null(f->event.root);
+    assert_int_equal(jsonview_parse(&f->event.view, f->event.body, f->event.body_len, 32, f->reason,
+                                    sizeof(f->reason)),
+                     0);
     (void)snprintf(f->event.message_id, sizeof(f->event.message_id), "%s", message_id);
     request_init(&f->request);
     const struct service *s = catalog_service(f->catalog, 3);
@@ -78,7 +79,7 @@ static void build(struct fixture *f, const struct case_ *c, const char *message_
 static void drop(struct fixture *f)
 {
     request_release(&f->request);
-    json_object_put(f->event.root);
+    envelope_release(&f->event);
     catalog_unref(f->catalog);
 }
 

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <json-c/json.h>
 
 #include "common/jsontext.h"
+#include "common/jsonview.h"
 #include "dispatcher/template.h"
 
 static const char event_text[] =
@@ -25,19 +25,19 @@ static const char event_text[] =
     "\"other\":{\"grade\":{\"final\":87.5},\"items\":[\"a\",{\"k\":7}],\"none\":{},\"list\":[],"
     "\"0\":\"zero key\",\"na-me_1\":\"n\",\"\\u00fcber\":\"u\"}}";
 
-static struct json_object *event;
+static struct jsonview event;
 
 static int parse_event(void **state)
 {
     (void)state;
-    event = json_tokener_parse(event_text);
-    return event ? 0 : -1;
+    char reason[100];
+    return jsonview_parse(&event, event_text, strlen(event_text), 32, reason, sizeof(reason));
 }
 
 static int free_event(void **state)
 {
     (void)state;
-    json_object_put(event);
+    jsonview_release(&event);
     return 0;
 }
 
@@ -52,7 +52,7 @@ static const char *rendered(enum template_kind kind, const char *source,
     buf_init(&out, sizeof(text) - 1);
     int r = template_compile(kind, source, &t, reason, sizeof(reason));
     if (r == 0) {
-        r = template_render(t, event, escape, &out, reason, sizeof(reason));
+        r = template_render(t, &event, escape, &out, reason, sizeof(reason));
     }
     (void)snprintf(text, sizeof(text), "%s", r == 0 ? buf_text(&out) : reason);
     if (r == 0) {
@@ -358,7 +358,7 @@ static void leaves_an_overflow_to_the_buffer(void **state)
     buf_init(&out, 10);
     assert_int_equal(template_compile(TEMPLATE_JSON, "[{{eventname}}]", &t, reason, sizeof(reason)),
                      0);
-    assert_int_equal(template_render(t, event, ESCAPE_NONE, &out, reason, sizeof(reason)), 0);
+    assert_int_equal(template_render(t, &event, ESCAPE_NONE, &out, reason, sizeof(reason)), 0);
     assert_int_equal(buf_error(&out), -EMSGSIZE);
     buf_release(&out);
     template_free(t);

@@ -1,0 +1,204 @@
+/* Looking things up in a view, and getting them out of it; jsontext_check.c makes the nodes. */
+#include "common/jsonview.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jsontext.h"
+#include "common/utf8.h"
+
+enum { KEPT_NODES = 512 };
+
+void jsonview_reset(struct jsonview *v)
+{
+    if (v->cap > KEPT_NODES)
+        jsonview_release(v);
+    v->text = NULL;
+    v->n = 0;
+}
+
+void jsonview_release(struct jsonview *v)
+{
+    free(v->nodes);
+    *v = (struct jsonview){0};
+}
+
+const struct jsonview_node *jsonview_root(const struct jsonview *v)
+{
+    return v->n > 0 ? v->nodes : NULL;
+}
+
+const char *jsonview_bytes(const struct jsonview *v, const struct jsonview_node *node)
+{
+    return v->text + node->at;
+}
+
+static uint32_t hex4(const char *digits)
+{
+    uint32_t value = 0;
+
+    for (int i = 0; i < 4; i++) {
+        unsigned char c = (unsigned char)digits[i];
+        value = value << 4 | (c <= '9' ? c - (uint32_t)'0' : (c | 0x20U) - (uint32_t)'a' + 10);
+    }
+    return value;
+}
+
+/* The text was checked: four digits follow each \u, and a low half follows each high one. */
+static const char *decode_unicode(const char *at, struct buf *out)
+{
+    uint32_t c = hex4(at);
+
+    at += 4;
+    if (c >= 0xd800 && c < 0xdc00) {
+        c = 0x10000 + ((c - 0xd800) << 10) + (hex4(at + 2) - 0xdc00);
+        at += 6;
+    }
+    utf8_add(out, c);
+    return at;
+}
+
+static char simple_escape(char letter)
+{
+    switch (letter) {
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return letter;
+    }
+}
+
+void jsonview_decode(const struct jsonview *v, const struct jsonview_node *string, struct buf *out)
+{
+    const char *at = jsonview_bytes(v, string);
+    const char *end = at + string->len;
+
+    while (at < end) {
+        const char *slash = string->escaped ? memchr(at, '\\', (size_t)(end - at)) : NULL;
+        buf_add(out, at, (size_t)((slash ? slash : end) - at));
+        if (!slash)
+            return;
+        at = slash + 2;
+        if (slash[1] == 'u')
+            at = decode_unicode(at, out);
+        else
+            buf_addc(out, simple_escape(slash[1]));
+    }
+}
+
+/* A key with escapes is rare: decoded for the comparison. */
+static bool key_is(const struct jsonview *v, const struct jsonview_node *node, const char *key,
+                   size_t len)
+{
+    if (!node->escaped)
+        return node->len == len && memcmp(jsonview_bytes(v, node), key, len) == 0;
+    struct buf text;
+    buf_init(&text, node->len + (size_t)1);
+    jsonview_decode(v, node, &text);
+    bool is = buf_error(&text) == 0 && text.len == len && memcmp(text.data, key, len) == 0;
+    buf_release(&text);
+    return is;
+}
+
+const struct jsonview_node *jsonview_member(const struct jsonview *v,
+                                            const struct jsonview_node *object, const char *key)
+{
+    const struct jsonview_node *found = NULL;
+    size_t len = strlen(key);
+
+    if (!object || object->type != JSONVIEW_OBJECT)
+        return NULL;
+    for (size_t i = (size_t)(object - v->nodes) + 1; i < object->end; i = v->nodes[i + 1].end)
+        if (key_is(v, &v->nodes[i], key, len))
+            found = &v->nodes[i + 1];
+    return found;
+}
+
+const struct jsonview_node *jsonview_element(const struct jsonview *v,
+                                             const struct jsonview_node *array, size_t index)
+{
+    if (!array || array->type != JSONVIEW_ARRAY)
+        return NULL;
+    size_t i = (size_t)(array - v->nodes) + 1;
+    while (index-- > 0 && i < array->end)
+        i = v->nodes[i].end;
+    return i < array->end ? &v->nodes[i] : NULL;
+}
+
+int jsonview_tree(const struct jsonview *v, const struct jsonview_node *node,
+                  struct json_object **ret_tree)
+{
+    *ret_tree = NULL;
+    if (!node || node->type == JSONVIEW_NULL)
+        return 0;
+    bool quoted = node->type == JSONVIEW_STRING;
+    const char *start = jsonview_bytes(v, node) - quoted;
+    size_t len = node->len + 2 * (size_t)quoted;
+    struct json_tokener *parser = json_tokener_new_ex(JSONTEXT_MAX_DEPTH + 1);
+    if (!parser)
+        return -ENOMEM;
+    *ret_tree = json_tokener_parse_ex(parser, start, (int)len);
+    if (!*ret_tree && json_tokener_get_error(parser) == json_tokener_continue)
+        *ret_tree = json_tokener_parse_ex(parser, "", 1); /* a number ends with what follows it */
+    json_tokener_free(parser);
+    return *ret_tree ? 0 : -ENOMEM; /* the text was checked: nothing else can be wrong */
+}
+
+static int print_container(const struct jsonview *v, const struct jsonview_node *node,
+                           struct buf *out)
+{
+    struct json_object *tree;
+    int r = jsonview_tree(v, node, &tree);
+
+    if (r == 0)
+        jsontext_print(out, tree);
+    json_object_put(tree);
+    return r;
+}
+
+static int print_string(const struct jsonview *v, const struct jsonview_node *node, struct buf *out)
+{
+    struct buf text;
+    int r;
+
+    buf_addc(out, '"');
+    if (!node->escaped) {
+        jsontext_escape(out, jsonview_bytes(v, node), node->len);
+        buf_addc(out, '"');
+        return 0;
+    }
+    buf_init(&text, node->len + (size_t)1);
+    jsonview_decode(v, node, &text);
+    r = buf_error(&text);
+    if (r == 0)
+        jsontext_escape(out, buf_text(&text), text.len);
+    buf_release(&text);
+    buf_addc(out, '"');
+    return r;
+}
+
+int jsonview_print(const struct jsonview *v, const struct jsonview_node *node, struct buf *out)
+{
+    if (!node || node->type == JSONVIEW_NULL) {
+        buf_adds(out, "null");
+        return 0;
+    }
+    if (node->type == JSONVIEW_OBJECT || node->type == JSONVIEW_ARRAY)
+        return print_container(v, node, out);
+    if (node->type == JSONVIEW_STRING)
+        return print_string(v, node, out);
+    const char *bytes = jsonview_bytes(v, node);
+    bool minus_zero = node->len == 2 && memcmp(bytes, "-0", 2) == 0;
+    buf_add(out, bytes + minus_zero, node->len - (size_t)minus_zero);
+    return 0;
+}
