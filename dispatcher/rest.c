@@ -32,6 +32,8 @@ enum {
     MAX_IDLE_CALLS = 256,   /* easy handles kept for later */
     KEPT_BODY_BYTES = 4096, /* of a call's buffer when it is idle */
     MAX_CONNECTION_AGE_S = 300,
+    READ_BYTES = 1024, /* answers are small, and curl takes this buffer anew for every transfer:
+                          this size the allocator has ready, the default of 16 KiB it has not */
     EXPECT_BYTES = 64 * 1024, /* curl asks before it sends a larger body; not ours */
 };
 
@@ -130,6 +132,7 @@ static CURLcode set_manner(CURL *easy)
     CURLcode code = CURLE_OK;
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_TCP_NODELAY, 1L);
+    SET(CURLOPT_BUFFERSIZE, (long)READ_BYTES);
     SET(CURLOPT_MAXLIFETIME_CONN, (long)MAX_CONNECTION_AGE_S);
     SET(CURLOPT_PATH_AS_IS, 1L);
     return code;
