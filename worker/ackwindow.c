@@ -25,7 +25,7 @@ void ackwindow_release(struct ackwindow *w)
 
 void ackwindow_restart(struct ackwindow *w)
 {
-    w->first = w->next = w->front_at_flush = 0;
+    w->first = w->next = w->front_at_flush = w->lowest = 0;
     w->settled = 0;
 }
 
@@ -51,7 +51,7 @@ int ackwindow_delivered(struct ackwindow *w, uint64_t tag)
     if (tag != w->next)
         return -EPROTO;
     if (w->next - w->first == w->cap) {
-        int r = grow(w);
+        int r = w->cap < ACKWINDOW_SPAN_MAX ? grow(w) : -EOVERFLOW;
 
         if (r < 0)
             return r;
@@ -66,6 +66,8 @@ void ackwindow_settled(struct ackwindow *w, uint64_t tag)
     assert(tag >= w->first && tag < w->next && *slot(w, tag) == TAG_OPEN);
     *slot(w, tag) = TAG_SETTLED;
     w->settled++;
+    if (w->lowest == 0 || tag < w->lowest)
+        w->lowest = tag;
 }
 
 void ackwindow_told(struct ackwindow *w, uint64_t tag)
@@ -99,7 +101,9 @@ static int flush_front(struct ackwindow *w, ackwindow_send *send, void *context)
 
 static int flush_behind(struct ackwindow *w, ackwindow_send *send, void *context)
 {
-    for (uint64_t tag = w->first; tag != w->next && w->settled > 0; tag++) {
+    uint64_t start = w->lowest > w->first ? w->lowest : w->first;
+
+    for (uint64_t tag = start; tag != w->next && w->settled > 0; tag++) {
         int r;
 
         if (*slot(w, tag) != TAG_SETTLED)
@@ -121,6 +125,8 @@ int ackwindow_flush(struct ackwindow *w, ackwindow_send *send, void *context)
         return r;
     if (w->first == w->front_at_flush && w->settled > 0)
         r = flush_behind(w, send, context);
+    if (w->settled == 0)
+        w->lowest = 0;
     w->front_at_flush = w->first;
     return r;
 }

@@ -8,6 +8,9 @@
  * the last flush (one slow delivery holds everything behind it), what is settled behind it is
  * acknowledged one by one, so that a slow request never starves the prefetch window.
  *
+ * A delivery that stays open while ACKWINDOW_SPAN_MAX others pass it is refused with -EOVERFLOW by
+ * ackwindow_delivered(): the channel must be opened anew.
+ *
  * Pure: it decides; settle.c sends.
  */
 #ifndef MIH_WORKER_ACKWINDOW_H
@@ -17,12 +20,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { ACKWINDOW_SPAN_MAX = 4 * 1024 * 1024 };
+
 struct ackwindow {
     uint8_t *state;          /* ring, one byte a tag */
     size_t cap;              /* a power of two */
     uint64_t first;          /* lowest tag that is not settled and told; 0: none came yet */
     uint64_t next;           /* the tag the next delivery will have */
     uint64_t front_at_flush; /* `first` after the last flush */
+    uint64_t lowest;         /* lowest tag that was settled since the last flush; 0: none */
     size_t settled;          /* settled and not yet told */
 };
 
@@ -35,7 +41,8 @@ void ackwindow_release(struct ackwindow *w);
 /* Forgets everything: the next delivery's tag is the first. For a channel opened anew. */
 void ackwindow_restart(struct ackwindow *w);
 
-/* A delivery with this tag arrived. 0; -ENOMEM; -EPROTO when it is not the next tag. */
+/* A delivery with this tag arrived. 0; -ENOMEM; -EOVERFLOW; -EPROTO when it is not the next
+ * tag. */
 int ackwindow_delivered(struct ackwindow *w, uint64_t tag) __attribute__((warn_unused_result));
 
 /* The delivery's outcome is safe: it may be acknowledged at the next flush. */
