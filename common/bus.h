@@ -84,6 +84,11 @@ struct bus_handlers {
     void (*on_confirm)(void *context, uint64_t number, bool ack);
     /* Publication `number` reached no queue; its confirm follows. */
     void (*on_return)(void *context, uint64_t number, int code, const char *text);
+    /* The broker answered bus_consume(): deliveries come. RabbitMQ 3.10 never answers a channel
+     * that is cancelled and closed before this was heard: wait for it. */
+    void (*on_consuming)(void *context, uint16_t channel);
+    /* The broker answered bus_cancel(): no delivery comes any more. */
+    void (*on_consumer_ended)(void *context, uint16_t channel);
     /* The broker ended a consumer (its queue was deleted, or lost its leader). */
     void (*on_cancelled)(void *context, uint16_t channel, const char *consumer_tag);
     /* The broker closed a channel, or answered bus_channel_close() (code 0); everything
@@ -130,6 +135,9 @@ int bus_fd(const struct bus *bus);
 
 /* Which broker it is connected to, as host:port/vhost. */
 const char *bus_peer(const struct bus *bus);
+
+/* The highest channel number that the broker allows. */
+uint16_t bus_channel_max(const struct bus *bus);
 
 /* Largest body that is kept; larger messages arrive with body_too_large set. */
 void bus_set_max_body(struct bus *bus, size_t max_body_bytes);

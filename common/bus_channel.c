@@ -71,6 +71,11 @@ void bus_channel_free(struct bus_channel *channel)
     free(channel);
 }
 
+uint16_t bus_channel_max(const struct bus *bus)
+{
+    return (uint16_t)amqp_get_channel_max(bus->connection);
+}
+
 int bus_channel_open(struct bus *bus, uint16_t number, bool confirms)
 {
     struct bus_channel *channel = bus_channel_find(bus, number);

@@ -108,11 +108,19 @@ static int take_channel_method(struct bus *bus, struct bus_channel *channel,
         return bus_confirm(bus, channel, nack->delivery_tag, nack->multiple != 0, false);
     case AMQP_BASIC_CANCEL_METHOD:
         return cancelled(bus, channel, method->decoded);
+    case AMQP_BASIC_CONSUME_OK_METHOD:
+        if (bus->handlers.on_consuming != NULL) {
+            bus->handlers.on_consuming(bus->handlers.context, channel->number);
+        }
+        return 0;
     case AMQP_BASIC_CANCEL_OK_METHOD:
         channel->consumers -= channel->consumers > 0;
+        if (bus->handlers.on_consumer_ended != NULL) {
+            bus->handlers.on_consumer_ended(bus->handlers.context, channel->number);
+        }
         return 0;
     default:
-        return 0; /* the answers nobody waits for: open-ok, select-ok, qos-ok, consume-ok */
+        return 0; /* the answers nobody waits for: open-ok, select-ok, qos-ok */
     }
 }
 

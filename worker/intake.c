@@ -23,16 +23,19 @@ struct intake {
     bool connecting;
     bool quiet;
     bool broken;       /* the connection is to be closed at the next opportunity */
+    bool late;         /* ... because an answer did not come */
     unsigned failures; /* connection attempts that failed in a row */
     unsigned next_url;
     int64_t connect_at_ms;
     int64_t bus_tick_at_ms;
-    size_t max_body;
+    int64_t warned_s;
     struct catalog *catalog;
     struct lane **lanes;
     size_t n_lanes, cap_lanes;
     struct lane *by_channel[MAX_CHANNEL + 1];
 };
+
+static const char farewell[] = "shutting down";
 
 static void kick(struct intake *in)
 {
@@ -44,18 +47,21 @@ static void close_connection(struct intake *in, const char *reason)
 {
     int64_t now = timing_mono_ms();
 
-    log_warning("consuming connection lost", "reason", reason, NULL);
+    log_write(reason == farewell ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+              reason == farewell ? "consuming connection closed" : "consuming connection lost",
+              "reason", reason, NULL);
     for (size_t i = 0; i < in->n_lanes; i++) {
         lane_channel_gone(in->lanes[i], NULL, now);
         in->lanes[i]->retry_at_ms = now;
     }
     for (size_t i = 0; i <= MAX_CHANNEL; i++)
         in->by_channel[i] = NULL;
-    event_free(in->readable);
+    if (in->readable)
+        event_free(in->readable);
     in->readable = NULL;
     bus_free(in->bus);
     in->bus = NULL;
-    in->broken = false;
+    in->broken = in->late = false;
     in->failures++;
     in->connect_at_ms = now + timing_backoff_ms(in->failures, RECONNECT_BASE_MS, RECONNECT_CAP_MS,
                                                 timing_random(1000));
@@ -71,11 +77,18 @@ static void on_flushed(void *context, int result)
     kick(in);
 }
 
-static uint16_t free_channel(const struct intake *in)
+/* 0: the broker allows no more channels. */
+static uint16_t free_channel(struct intake *in)
 {
-    for (uint16_t channel = CONTROL_CHANNEL + 1; channel <= MAX_CHANNEL; channel++)
+    uint16_t max = in->bus ? bus_channel_max(in->bus) : 0;
+
+    for (uint16_t channel = CONTROL_CHANNEL + 1; channel <= MAX_CHANNEL && channel <= max;
+         channel++)
         if (!in->by_channel[channel])
             return channel;
+    if (in->bus && log_every(&in->warned_s, 60, timing_unix_s()))
+        log_error("more services than the broker allows channels: some are not consumed",
+                  "channel_max", log_number(max), NULL);
     return 0;
 }
 
@@ -84,10 +97,19 @@ static void drive_lane(struct intake *in, struct lane *lane, int64_t now)
     bool off = lane->state == LANE_OFF;
     uint16_t channel = off && lane->wanted ? free_channel(in) : 0;
 
-    if (lane_drive(lane, in->bus, channel, now) < 0)
+    int r = lane_drive(lane, in->bus, channel, now);
+
+    if (r < 0) {
         in->broken = true;
-    else if (off && lane->state == LANE_ON)
+        in->late = r == -ETIMEDOUT;
+    } else if (off && lane->state == LANE_ON) {
         in->by_channel[channel] = lane;
+    }
+}
+
+static const char *why_broken(const struct intake *in)
+{
+    return in->late ? "the broker does not answer on a channel" : bus_reason(in->bus);
 }
 
 static void drop_gone_lanes(struct intake *in)
@@ -110,11 +132,11 @@ static void drive(struct intake *in)
     int64_t now = timing_mono_ms();
 
     if (in->bus && in->broken)
-        close_connection(in, bus_reason(in->bus));
+        close_connection(in, why_broken(in));
     for (size_t i = 0; i < in->n_lanes && !in->broken; i++)
         drive_lane(in, in->lanes[i], now);
     if (in->bus && in->broken)
-        close_connection(in, bus_reason(in->bus));
+        close_connection(in, why_broken(in));
     drop_gone_lanes(in);
 }
 
@@ -142,6 +164,22 @@ static void on_cancelled(void *context, uint16_t channel, const char *consumer_t
     (void)consumer_tag;
     if (lane)
         lane_cancelled(lane, timing_mono_ms());
+}
+
+static void on_consuming(void *context, uint16_t channel)
+{
+    struct intake *in = context;
+
+    if (in->by_channel[channel])
+        lane_answered(in->by_channel[channel], LANE_ON);
+}
+
+static void on_consumer_ended(void *context, uint16_t channel)
+{
+    struct intake *in = context;
+
+    if (in->by_channel[channel])
+        lane_answered(in->by_channel[channel], LANE_STOPPING);
 }
 
 static void on_channel_closed(void *context, uint16_t channel, int code, const char *text)
@@ -205,10 +243,12 @@ static void on_connected(void *context, struct bus *bus, const char *reason)
         close_connection(in, "out of memory");
         return;
     }
-    bus_set_max_body(bus, in->max_body);
+    intake_limits_changed(in);
     bus_set_handlers(bus, &(struct bus_handlers){
                               .context = in,
                               .on_delivery = on_delivery,
+                              .on_consuming = on_consuming,
+                              .on_consumer_ended = on_consumer_ended,
                               .on_cancelled = on_cancelled,
                               .on_channel_closed = on_channel_closed,
                           });
@@ -217,6 +257,14 @@ static void on_connected(void *context, struct bus *bus, const char *reason)
     log_info("consuming connection open", "broker", bus_peer(bus), NULL);
     drive(in);
     kick(in);
+}
+
+/* Larger events than allowed are still taken, within reason, so that their dead letter can say
+ * why. */
+void intake_limits_changed(struct intake *in)
+{
+    if (in->bus)
+        bus_set_max_body(in->bus, in->ctx->limits.max_bytes * 2 + 65536);
 }
 
 static void connect_if_due(struct intake *in, int64_t now)
@@ -242,6 +290,10 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     connect_if_due(in, now);
     if (in->ctx->rules_doubted)
         in->hooks.on_hint(in->hooks.context);
+    in->ctx->rules_doubted = false; /* should that look fail, the next poll follows soon */
+    for (size_t i = 0; i < in->n_lanes; i++)
+        if (in->lanes[i]->doubts > 0)
+            delivery_end_doubts(in->lanes[i], now);
     if (in->bus && now >= in->bus_tick_at_ms) {
         in->bus_tick_at_ms = now + 1000;
         if (bus_tick(in->bus) < 0)
@@ -264,8 +316,6 @@ int intake_new(struct context *ctx, const struct bus_options *options, struct de
     in->letters = letters;
     in->hooks = *hooks;
     in->next_url = timing_random(1000);
-    /* Larger events than allowed are still taken, so that their dead letter can say why. */
-    in->max_body = ctx->limits.max_bytes * 8;
     in->tick = event_new(ctx->base, -1, EV_PERSIST, on_tick, in);
     r = in->tick && event_add(in->tick, &interval) == 0 ? 0 : -ENOMEM;
     if (r == 0)
@@ -339,7 +389,6 @@ int intake_update(struct intake *in, struct catalog *catalog)
 
 void intake_rules_checked(struct intake *in)
 {
-    in->ctx->rules_doubted = false;
     for (size_t i = 0; i < in->n_lanes; i++)
         delivery_recheck(in->lanes[i]);
 }
@@ -381,13 +430,22 @@ size_t intake_held(const struct intake *in)
     return held;
 }
 
+size_t intake_doubts(const struct intake *in)
+{
+    size_t doubts = 0;
+
+    for (size_t i = 0; i < in->n_lanes; i++)
+        doubts += in->lanes[i]->doubts;
+    return doubts;
+}
+
 void intake_free(struct intake *in)
 {
     if (!in)
         return;
     connector_free(in->connector);
     if (in->bus)
-        close_connection(in, "shutting down");
+        close_connection(in, farewell);
     if (in->tick)
         event_free(in->tick);
     for (size_t i = 0; i < in->n_lanes; i++)

@@ -31,6 +31,9 @@ int intake_new(struct context *ctx, const struct bus_options *options, struct de
 /* A new snapshot; the intake takes its own reference. 0 or -ENOMEM. */
 int intake_update(struct intake *in, struct catalog *catalog) __attribute__((warn_unused_result));
 
+/* The context's limits have changed. */
+void intake_limits_changed(struct intake *in);
+
 /* A look at the rules has ended (context's rules_checked_ms is up to date). */
 void intake_rules_checked(struct intake *in);
 
@@ -45,8 +48,9 @@ bool intake_is_idle(const struct intake *in);
 /* Lanes that consume now, and lanes that should. */
 void intake_lanes(const struct intake *in, size_t *ret_on, size_t *ret_wanted);
 
-/* Messages held by this process. */
+/* Messages held by this process, and those of them that wait for a look at the rules. */
 size_t intake_held(const struct intake *in);
+size_t intake_doubts(const struct intake *in);
 
 /* Only after every attempt has ended (transport cancelled). Closes the connection. */
 void intake_free(struct intake *in);

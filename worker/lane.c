@@ -11,7 +11,14 @@
 #include "common/timing.h"
 #include "worker/delivery.h"
 
-enum { PREFETCH_MAX = 2000, REOPEN_BASE_MS = 1000, REOPEN_CAP_MS = 30000 };
+enum {
+    PREFETCH_MAX = 2000,
+    /* The broker takes a channel away when a delivery stays unacknowledged for 30 minutes, so the
+     * last of the window must be done well before, however slow the service may be. */
+    WINDOW_MAX_MS = 15 * 60 * 1000,
+    REOPEN_BASE_MS = 1000,
+    REOPEN_CAP_MS = 30000,
+};
 
 struct lane *lane_new(struct context *ctx, struct deadletters *letters, int64_t service_id,
                       settler_flushed *flushed, void *context)
@@ -38,11 +45,22 @@ void lane_free(struct lane *lane)
     free(lane);
 }
 
+static void enter(struct lane *lane, enum lane_state state, int64_t now_ms)
+{
+    lane->state = state;
+    lane->since_ms = now_ms;
+    lane->answered = false;
+}
+
 /* A small multiple of the limit: the next request starts without a round trip to the broker. */
 static unsigned prefetch_for(const struct lane *lane)
 {
-    uint64_t n = (uint64_t)lane->ctx->settings->worker_prefetch_factor * lane->limit;
+    uint64_t factor = (uint64_t)lane->ctx->settings->worker_prefetch_factor;
+    uint64_t patience = (uint64_t)WINDOW_MAX_MS / (uint64_t)lane->service->timeout_ms;
 
+    if (factor > patience)
+        factor = patience > 1 ? patience : 1;
+    uint64_t n = factor * lane->limit;
     return n < 1 ? 1 : n > PREFETCH_MAX ? PREFETCH_MAX : (unsigned)n;
 }
 
@@ -60,7 +78,7 @@ void lane_update(struct lane *lane, struct catalog *catalog, bool wanted)
     delivery_pump(lane);
 }
 
-static int lane_open(struct lane *lane, struct bus *bus, uint16_t channel)
+static int consume(struct lane *lane, struct bus *bus, int64_t now_ms)
 {
     char queue[NAME_SIZE];
     char tag[NAME_SIZE];
@@ -70,60 +88,71 @@ static int lane_open(struct lane *lane, struct bus *bus, uint16_t channel)
     names_service_key(lane->service_id, tag);
     lane->prefetch = prefetch_for(lane);
     lane->restart = false;
-    r = bus_channel_open(bus, channel, false);
+    r = bus_qos(bus, lane->channel, (uint16_t)lane->prefetch);
     if (r == 0)
-        r = bus_qos(bus, channel, (uint16_t)lane->prefetch);
-    if (r == 0)
-        r = bus_consume(bus, channel, queue, tag, false);
+        r = bus_consume(bus, lane->channel, queue, tag, false);
     if (r < 0)
         return r;
-    lane->channel = channel;
-    lane->state = LANE_ON;
-    settler_attach(&lane->settler, bus, channel, lane->prefetch);
+    enter(lane, LANE_ON, now_ms);
+    settler_set_prefetch(&lane->settler, lane->prefetch);
     log_info("consuming", "service", lane->service->name, "queue", queue, "prefetch",
              log_number(lane->prefetch), "concurrency", log_number(lane->limit), NULL);
     return 0;
 }
 
-static void abandon_all(struct job *job)
+static int open_channel(struct lane *lane, struct bus *bus, uint16_t channel, int64_t now_ms)
+{
+    int r = bus_channel_open(bus, channel, false);
+
+    if (r < 0)
+        return r;
+    lane->channel = channel;
+    settler_attach(&lane->settler, bus, channel, 1);
+    return consume(lane, bus, now_ms);
+}
+
+static void drop_all(struct lane *lane, struct job *job, bool give_back)
 {
     while (job) {
         struct job *next = job->next;
 
         job->next = NULL;
+        if (give_back)
+            settler_give_back(&lane->settler, job->epoch, job->tag);
         delivery_abandon(job);
         job = next;
     }
 }
 
-/* Messages that have not begun go back to their queue when the channel closes. Only the first
- * one can have begun; it stays when keep_begun. */
-static void drop_waiting(struct lane *lane, bool keep_begun)
+/* What has not begun goes: back to its queue while there is a channel. Only the first one can
+ * have begun; it stays when keep_begun. */
+static void drop_waiting(struct lane *lane, bool keep_begun, bool give_back)
 {
     struct job *first = lane->waiting_first;
     struct job *kept = keep_begun && first && first->parsed ? first : NULL;
+    struct job *doubtful = lane->doubtful;
 
-    abandon_all(kept ? kept->next : first);
-    abandon_all(lane->doubtful);
     lane->doubtful = NULL;
+    lane->doubts = 0;
+    drop_all(lane, kept ? kept->next : first, give_back);
+    drop_all(lane, doubtful, give_back);
     if (kept)
         kept->next = NULL;
     lane->waiting_first = lane->waiting_last = kept;
     lane->waiting = kept ? 1 : 0;
 }
 
-static int lane_stop(struct lane *lane, struct bus *bus)
+static int stop(struct lane *lane, struct bus *bus, int64_t now_ms)
 {
     char tag[NAME_SIZE];
 
     names_service_key(lane->service_id, tag);
-    drop_waiting(lane, true);
-    lane->state = LANE_STOPPING;
+    enter(lane, LANE_STOPPING, now_ms);
     return bus_cancel(bus, lane->channel, tag);
 }
 
 /* All that has begun is settled: the acks first, then the close, in this order on the wire. */
-static int lane_close(struct lane *lane, struct bus *bus)
+static int close_channel(struct lane *lane, struct bus *bus, int64_t now_ms)
 {
     int r = settler_flush(&lane->settler);
 
@@ -131,36 +160,55 @@ static int lane_close(struct lane *lane, struct bus *bus)
         r = settler_flush(&lane->settler); /* the second one tells what lies behind a gap */
     if (r < 0)
         return r;
-    lane->state = LANE_CLOSING;
+    enter(lane, LANE_CLOSING, now_ms);
     return bus_channel_close(bus, lane->channel);
+}
+
+/* The consumer has ended, and the channel is still there. */
+static int go_on_stopped(struct lane *lane, struct bus *bus, int64_t now_ms)
+{
+    if (lane->wanted)
+        return now_ms >= lane->retry_at_ms ? consume(lane, bus, now_ms) : 0;
+    drop_waiting(lane, true, true);
+    return lane->jobs == 0 ? close_channel(lane, bus, now_ms) : 0;
 }
 
 int lane_drive(struct lane *lane, struct bus *bus, uint16_t free_channel, int64_t now_ms)
 {
     if (!bus)
         return 0;
+    if (lane->state != LANE_OFF && !lane->answered)
+        return now_ms - lane->since_ms > LANE_ANSWER_MS ? -ETIMEDOUT : 0;
     switch (lane->state) {
     case LANE_OFF:
         if (lane->wanted && free_channel && now_ms >= lane->retry_at_ms)
-            return lane_open(lane, bus, free_channel);
-        return 0;
+            return open_channel(lane, bus, free_channel, now_ms);
+        break;
     case LANE_ON:
-        return lane->wanted && !lane->restart ? 0 : lane_stop(lane, bus);
+        if (!lane->wanted || lane->restart)
+            return stop(lane, bus, now_ms);
+        break;
     case LANE_STOPPING:
-        return lane->jobs == 0 ? lane_close(lane, bus) : 0;
+        return go_on_stopped(lane, bus, now_ms);
     case LANE_CLOSING:
-        return 0;
+        break;
     }
     return 0;
+}
+
+void lane_answered(struct lane *lane, enum lane_state state)
+{
+    if (lane->state == state)
+        lane->answered = true;
 }
 
 void lane_channel_gone(struct lane *lane, const char *reason, int64_t now_ms)
 {
     if (lane->state == LANE_OFF)
         return;
-    drop_waiting(lane, false);
+    drop_waiting(lane, false, false);
     settler_detach(&lane->settler);
-    lane->state = LANE_OFF;
+    enter(lane, LANE_OFF, now_ms);
     lane->channel = 0;
     if (!reason) {
         lane->failures = 0;
@@ -184,9 +232,22 @@ void lane_cancelled(struct lane *lane, int64_t now_ms)
     log_warning("the broker ended the consumer: its queue was deleted or has no leader",
                 "service_id", log_number(lane->service_id), NULL);
     lane->ctx->queues_doubted = true;
-    drop_waiting(lane, true);
-    lane->state = LANE_STOPPING;
+    drop_waiting(lane, true, false);
+    enter(lane, LANE_STOPPING, now_ms);
+    lane->answered = true;
     lane->retry_at_ms = now_ms + REOPEN_BASE_MS;
+}
+
+/* Larger than this process keeps: nothing of it is here but its size. */
+static int reject_unseen(struct lane *lane, const struct bus_message *m)
+{
+    if (log_every(&lane->reported_s, 1, timing_unix_s()))
+        log_error("message larger than this worker can hold: left to the broker's dead-lettering",
+                  "service_id", log_number(lane->service_id), "message_id", m->message_id, "bytes",
+                  log_number((int64_t)m->body_len), NULL);
+    lane->ctx->counters.dead++;
+    settler_reject(&lane->settler, lane->settler.epoch, m->tag);
+    return 0;
 }
 
 int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
@@ -194,28 +255,30 @@ int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
     struct job *job;
     int r;
 
-    if (lane->state != LANE_ON)
-        return 0; /* it goes back to its queue when the channel closes */
+    if (lane->state == LANE_OFF || lane->state == LANE_CLOSING)
+        return 0; /* it goes back to its queue with the channel */
     lane->failures = 0;
     r = settler_took(&lane->settler, m->tag);
     if (r < 0)
         return r;
-    lane->ctx->counters.received++;
-    if (m->body_too_large) {
-        log_error("message larger than this worker can hold: left to the broker's dead-lettering",
-                  "service_id", log_number(lane->service_id), "message_id", m->message_id, "bytes",
-                  log_number((int64_t)m->body_len), NULL);
-        lane->ctx->counters.dead++;
-        settler_reject(&lane->settler, lane->settler.epoch, m->tag);
+    if (!lane->wanted) {
+        settler_give_back(&lane->settler, lane->settler.epoch, m->tag);
         return 0;
     }
-    job = job_take(bus, m);
+    lane->ctx->counters.received++;
+    if (m->body_too_large)
+        return reject_unseen(lane, m);
+    job = job_take(bus, m, lane->ctx->names.redeliver);
     if (!job)
         return -ENOMEM;
     job->lane = lane;
     job->epoch = lane->settler.epoch;
     job->arrived_ms = timing_mono_ms();
     lane->jobs++;
+    if (m->body_len > lane->ctx->limits.max_bytes) {
+        delivery_refuse_large(job); /* at once: it would hold its memory while it waits */
+        return 0;
+    }
     delivery_queue(lane, job);
     delivery_pump(lane);
     return 0;

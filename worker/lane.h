@@ -2,9 +2,15 @@
  * The lane of one service in one process: its consumer, its window of deliveries, its limit of
  * requests at once. A slow or dead service fills its own lane and no other (bulkhead).
  *
- * States: OFF (no channel), ON (consuming), STOPPING (consumer cancelled; what has begun goes
- * on, what waits is given back), CLOSING (channel close sent). lane_drive() moves the lane
- * towards what is wanted; it is called at every change and every tick, and is cheap.
+ * States: OFF (no channel), ON (consuming), STOPPING (consumer cancelled), CLOSING (channel close
+ * sent). lane_drive() moves the lane towards what is wanted; it is called at every change and
+ * every tick, and is cheap. A lane that stops because the service is not wanted gives back what
+ * has not begun and finishes the rest; one that only needs another prefetch goes on working and
+ * consumes again on the same channel.
+ *
+ * Each step waits for the broker's answer to the one before: RabbitMQ 3.10 never answers a channel
+ * that is cancelled and closed before it has said consume-ok. An answer that does not come
+ * within LANE_ANSWER_MS means that the connection is useless.
  */
 #ifndef MIH_WORKER_LANE_H
 #define MIH_WORKER_LANE_H
@@ -20,6 +26,8 @@
 
 enum lane_state { LANE_OFF, LANE_ON, LANE_STOPPING, LANE_CLOSING };
 
+enum { LANE_ANSWER_MS = 10000 };
+
 struct lane {
     struct context *ctx;
     struct deadletters *letters;
@@ -27,16 +35,19 @@ struct lane {
     struct catalog *catalog;       /* a reference: the snapshot that jobs start with */
     const struct service *service; /* in catalog; NULL when the service is gone */
     enum lane_state state;
+    int64_t since_ms; /* of the state */
+    bool answered;    /* the broker has answered the step that led to the state */
     bool wanted;
-    bool restart;     /* the prefetch changed: close and open again */
+    bool restart;     /* the prefetch changed, or memory ran out: consume anew */
     uint16_t channel; /* 0 when OFF */
     unsigned prefetch;
     unsigned limit;      /* requests at once */
-    int64_t retry_at_ms; /* OFF: do not open before */
+    int64_t retry_at_ms; /* do not consume before */
     unsigned failures;   /* in a row, for the back-off */
     struct settler settler;
     struct job *waiting_first, *waiting_last;
     struct job *doubtful; /* no rule wants them, but the rules may be newer than we know */
+    unsigned doubts;      /* how many they are */
     unsigned waiting;     /* messages that have not begun */
     unsigned active;      /* attempts on their way to the service */
     unsigned jobs;        /* all messages held: waiting, active, or being dead-lettered */
@@ -54,9 +65,12 @@ void lane_free(struct lane *lane);
 void lane_update(struct lane *lane, struct catalog *catalog, bool wanted);
 
 /* Moves towards what is wanted. bus is NULL without connection. free_channel is used when a
- * channel is opened. 0, or negative: the connection is lost. */
+ * channel is opened. 0, or negative: the connection is lost or useless. */
 int lane_drive(struct lane *lane, struct bus *bus, uint16_t free_channel, int64_t now_ms)
     __attribute__((warn_unused_result));
+
+/* The broker answered: it consumes, or it has stopped to. */
+void lane_answered(struct lane *lane, enum lane_state state);
 
 /* The channel is gone (as asked, by an error, or with the connection). reason is NULL when it was
  * asked for. */

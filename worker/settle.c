@@ -35,8 +35,13 @@ void settler_attach(struct settler *s, struct bus *bus, uint16_t channel, unsign
 {
     s->bus = bus;
     s->channel = channel;
-    s->batch = prefetch >= 8 ? prefetch / 4 : 1;
+    settler_set_prefetch(s, prefetch);
     ackwindow_restart(&s->window);
+}
+
+void settler_set_prefetch(struct settler *s, unsigned prefetch)
+{
+    s->batch = prefetch >= 8 ? prefetch / 4 : 1;
 }
 
 void settler_detach(struct settler *s)
@@ -78,16 +83,26 @@ void settler_done(struct settler *s, unsigned epoch, uint64_t tag)
     schedule(s);
 }
 
-void settler_reject(struct settler *s, unsigned epoch, uint64_t tag)
+static void reject(struct settler *s, unsigned epoch, uint64_t tag, bool requeue)
 {
     int r;
 
     if (settler_is_stale(s, epoch))
         return;
     ackwindow_told(&s->window, tag);
-    r = bus_reject(s->bus, s->channel, tag, false);
+    r = bus_reject(s->bus, s->channel, tag, requeue);
     if (r < 0)
         s->flushed(s->context, r);
+}
+
+void settler_give_back(struct settler *s, unsigned epoch, uint64_t tag)
+{
+    reject(s, epoch, tag, true);
+}
+
+void settler_reject(struct settler *s, unsigned epoch, uint64_t tag)
+{
+    reject(s, epoch, tag, false);
 }
 
 static int send_ack(void *context, uint64_t tag, bool multiple)

@@ -42,6 +42,9 @@ void settler_release(struct settler *s);
 /* A channel was opened. */
 void settler_attach(struct settler *s, struct bus *bus, uint16_t channel, unsigned prefetch);
 
+/* The consumer on the channel was started again with another prefetch. */
+void settler_set_prefetch(struct settler *s, unsigned prefetch);
+
 /* The channel is gone: what is open is stale from now on. */
 void settler_detach(struct settler *s);
 
@@ -52,6 +55,9 @@ bool settler_is_stale(const struct settler *s, unsigned epoch);
 
 /* The outcome is safe: acknowledge. Stale ones are ignored. */
 void settler_done(struct settler *s, unsigned epoch, uint64_t tag);
+
+/* It has not begun and this process takes no work: back to its queue. */
+void settler_give_back(struct settler *s, unsigned epoch, uint64_t tag);
 
 /* Publishing is blocked: let the broker dead-letter it, at least once. Never requeues. */
 void settler_reject(struct settler *s, unsigned epoch, uint64_t tag);
