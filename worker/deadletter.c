@@ -14,8 +14,10 @@ enum { RENDERED_MAX = 64 * 1024, MAX_FIELDS = 8 };
 struct deadletters {
     struct context *ctx;
     deadletter_done *done;
-    struct attempt *unsafe; /* to be tried again at the next tick */
-    size_t open;            /* unsafe, and on their way to the broker */
+    struct attempt *unsafe; /* to be tried again at the next tick, in this order */
+    struct attempt *unsafe_last;
+    bool full;   /* the publisher has no room: trying the others now would be in vain */
+    size_t open; /* unsafe, and on their way to the broker */
     int64_t warned_s;
 };
 
@@ -39,8 +41,12 @@ static void end(struct deadletters *d, struct attempt *a, enum deadletter_end ho
 
 static void try_later(struct deadletters *d, struct attempt *a, const char *reason)
 {
-    a->next = d->unsafe;
-    d->unsafe = a;
+    a->next = NULL;
+    if (d->unsafe_last)
+        d->unsafe_last->next = a;
+    else
+        d->unsafe = a;
+    d->unsafe_last = a;
     if (log_every(&d->warned_s, 10, timing_unix_s()))
         log_warning("dead letter not safe yet: its message stays at the broker, next try in 1 s",
                     "service_id", log_number(a->job->lane->service_id), "message_id",
@@ -53,6 +59,7 @@ static const char *const result_text[] = {
     [PUBLISH_RETURNED] = "no dead-letter queue is bound for this service",
     [PUBLISH_NACKED] = "the broker refused it",
     [PUBLISH_LOST] = "the connection was lost before the broker confirmed",
+    [PUBLISH_UNSENT] = "the broker blocks publishing",
 };
 
 static void on_published(void *context, enum publish_result result, const char *reason)
@@ -149,6 +156,7 @@ static void publish(struct deadletters *d, struct attempt *a)
                          },
                          on_published, a);
     free(fields.rendered);
+    d->full = r == -ENOBUFS;
     if (r < 0)
         try_later(d, a, r == -ENOBUFS ? "too many publications are waiting" : "out of memory");
 }
@@ -184,12 +192,16 @@ void deadletters_tick(struct deadletters *d)
 {
     struct attempt *a = d->unsafe;
 
-    d->unsafe = NULL;
+    d->unsafe = d->unsafe_last = NULL;
+    d->full = false;
     while (a) {
         struct attempt *next = a->next;
 
         a->next = NULL;
-        attend(d, a);
+        if (d->full && !publisher_blocked(d->ctx->publisher))
+            try_later(d, a, "too many publications are waiting");
+        else
+            attend(d, a);
         a = next;
     }
 }
@@ -207,6 +219,8 @@ void deadletters_free(struct deadletters *d)
         struct attempt *a = d->unsafe;
 
         d->unsafe = a->next;
+        if (!d->unsafe)
+            d->unsafe_last = NULL;
         end(d, a, DEADLETTER_STALE);
     }
     free(d);

@@ -276,6 +276,16 @@ static void copy_publication(struct publisher_job *job, const struct bus_publica
     to->body = at;
 }
 
+static bool has_room(struct publisher *p, size_t size)
+{
+    pthread_mutex_lock(&p->lock);
+    const struct publisher_list *q = &p->queued;
+    bool room = q->count < PUBLISHER_QUEUED_MAX &&
+                (q->count == 0 || q->bytes + size <= PUBLISHER_QUEUED_BYTES);
+    pthread_mutex_unlock(&p->lock);
+    return room;
+}
+
 /* Queues the job, or frees it when there is no room. */
 static int enqueue(struct publisher *p, struct publisher_job *job)
 {
@@ -305,6 +315,9 @@ int publisher_submit(struct publisher *p, const struct bus_publication *publicat
                      publish_done *done, void *context)
 {
     size_t size = sizeof(struct publisher_job) + copied_size(publication);
+    if (!has_room(p, size)) {
+        return -ENOBUFS; /* before the copy: it may be large */
+    }
     struct publisher_job *job = malloc(size);
 
     if (job == NULL) {
@@ -333,6 +346,29 @@ int publisher_run(struct publisher *p, publisher_call *call, void *argument,
         .context = context,
     };
     return enqueue(p, job);
+}
+
+void publisher_take_back(struct publisher *p)
+{
+    struct publisher_list queued;
+    struct publisher_list calls = {0};
+    struct publisher_job *job;
+
+    pthread_mutex_lock(&p->lock);
+    queued = p->queued;
+    p->queued = (struct publisher_list){0};
+    pthread_mutex_unlock(&p->lock);
+    struct publisher_list unsent = {0};
+    while ((job = publisher_list_take(&queued)) != NULL) {
+        publisher_list_add(job->call != NULL ? &calls : &unsent, job);
+    }
+    pthread_mutex_lock(&p->lock);
+    publisher_list_join(&p->queued, &calls);
+    pthread_mutex_unlock(&p->lock);
+    while ((job = publisher_list_take(&unsent)) != NULL) {
+        job->result = PUBLISH_UNSENT;
+        answer(p, job);
+    }
 }
 
 bool publisher_connected(const struct publisher *p)

@@ -29,6 +29,7 @@ enum publish_result {
     PUBLISH_RETURNED,  /* reached no queue, or there is no such exchange */
     PUBLISH_NACKED,    /* the broker refused to keep it, or it cannot be sent at all */
     PUBLISH_LOST,      /* connection lost, or no confirm within the time-out */
+    PUBLISH_UNSENT,    /* taken back before it was sent */
 };
 
 typedef void publish_done(void *context, enum publish_result result, const char *reason);
@@ -66,6 +67,10 @@ int publisher_submit(struct publisher *p, const struct bus_publication *publicat
  * 0, -ENOBUFS or -ENOMEM. */
 int publisher_run(struct publisher *p, publisher_call *call, void *argument,
                   publisher_call_done *done, void *context) __attribute__((warn_unused_result));
+
+/* Answers every publication that was not sent yet with PUBLISH_UNSENT: the broker takes none, and
+ * whoever submitted it may know better than to wait. */
+void publisher_take_back(struct publisher *p);
 
 /* As last told by the hooks. */
 bool publisher_connected(const struct publisher *p);
