@@ -30,6 +30,7 @@ enum {
     MAX_HEADER_BYTES = 64 * 1024,
     MAX_CONNECTIONS = 1024, /* kept alive at the same time */
     MAX_IDLE_CALLS = 256,   /* easy handles kept for later */
+    OVERDUE_MS = 10000,     /* beyond the time-out: curl should have ended the call long since */
     KEPT_BODY_BYTES = 4096, /* of a call's buffer when it is idle */
     MAX_CONNECTION_AGE_S = 300,
     READ_BYTES = 1024, /* answers are small, and curl takes this buffer anew for every transfer:
@@ -382,6 +383,17 @@ static size_t rest_open_count(const struct transport *t)
     return ((const struct rest *)t)->n_active;
 }
 
+static size_t rest_overdue_count(const struct transport *t)
+{
+    const struct rest *rest = (const struct rest *)t;
+    int64_t now_us = timing_mono_us();
+    const struct call *call;
+    size_t n = 0;
+    TAILQ_FOREACH(call, &rest->active, link)
+    n += now_us - call->start_us > (int64_t)(call->timeout_ms + OVERDUE_MS) * 1000;
+    return n;
+}
+
 /* Answers what is under way now, not what done() may send meanwhile. */
 static void rest_cancel_all(struct transport *t)
 {
@@ -411,6 +423,7 @@ static const struct transport_ops rest_ops = {
     .name = "rest",
     .send = rest_send,
     .open_count = rest_open_count,
+    .overdue_count = rest_overdue_count,
     .cancel_all = rest_cancel_all,
     .free = rest_free,
 };

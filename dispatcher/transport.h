@@ -32,6 +32,8 @@ struct transport_ops {
                 void *context) __attribute__((warn_unused_result));
     /* Requests under way. */
     size_t (*open_count)(const struct transport *t);
+    /* Requests under way for clearly longer than their time-out: a fault of ours. */
+    size_t (*overdue_count)(const struct transport *t);
     /* Answers everything under way with OUTCOME_CANCELLED. */
     void (*cancel_all)(struct transport *t);
     /* Cancels all, where done() must not send again, and frees it. Never from within done(). */

@@ -59,15 +59,11 @@ struct child {
 
 static void on_store_state(void *context, bool connected, const char *text)
 {
-    struct child *c = context;
-
+    (void)context;
     if (connected) {
         log_info("database connected", "server", text, NULL);
-        c->ctx.rules_checked_ms = 0;
     } else {
         log_warning("database away; deliveries go on with the rules at hand", "reason", text, NULL);
-        c->ctx.rules_checked_ms = INT64_MAX;
-        intake_rules_checked(c->intake);
     }
 }
 
@@ -89,11 +85,13 @@ static void on_publisher_blocked(void *context, bool blocked, const char *reason
 {
     struct child *c = context;
 
-    if (blocked)
+    if (blocked) {
         log_warning("the broker blocks publishing; what fails is left to its dead-lettering",
                     "reason", reason, NULL);
-    else
+        publisher_take_back(c->ctx.publisher);
+    } else {
         log_info("the broker takes publications again", NULL);
+    }
     deadletters_tick(c->letters);
 }
 
@@ -115,6 +113,7 @@ static void on_rules_checked(void *context, int64_t began_ms)
     struct child *c = context;
 
     c->ctx.rules_checked_ms = began_ms;
+    relay_rules_checked(c->relay, began_ms);
     intake_rules_checked(c->intake);
 }
 
@@ -187,7 +186,9 @@ static void drain(struct child *c)
     log_info("draining", "held", log_number((int64_t)intake_held(c->intake)), NULL);
     c->phase = PHASE_DRAINING;
     c->deadline_ms = timing_mono_ms() + c->settings->worker_drain_timeout_ms;
-    relay_set_elected(c->relay, false);
+    election_free(c->election); /* the lock goes to one that stays */
+    c->election = NULL;
+    set_elected(c, false);
     intake_set_quiet(c->intake, true);
     event_add(c->drain_look, &interval);
 }
@@ -215,6 +216,7 @@ static void reload(struct child *c)
     c->settings->worker_drain_timeout_ms = fresh.worker_drain_timeout_ms;
     c->settings->worker_max_event_bytes = fresh.worker_max_event_bytes;
     c->ctx.limits.max_bytes = (size_t)fresh.worker_max_event_bytes;
+    intake_limits_changed(c->intake);
     relay_set_options(c->relay, fresh.relay_after_ms, fresh.relay_batch);
     loader_set_interval(c->loader, fresh.database_poll_interval_ms);
     log_set_level((enum log_level)fresh.log_level);
@@ -246,6 +248,18 @@ static void on_signal(evutil_socket_t number, short what, void *context)
     }
 }
 
+/* Whether it is in order that nothing gets done at the moment: there is nothing to do, or it waits
+ * for somebody else, and not for longer than that may take. */
+static bool has_reason_to_wait(const struct child *c)
+{
+    struct transport *rest = c->ctx.rest;
+
+    if (rest->ops->overdue_count(rest) > 0)
+        return false;
+    return intake_held(c->intake) == 0 || c->ctx.counters.inflight > 0 ||
+           deadletters_open(c->letters) > 0 || intake_doubts(c->intake) > 0;
+}
+
 /* Once ready it stays so: what happens later is for the log and the metrics to tell. */
 static void report(struct child *c)
 {
@@ -258,7 +272,8 @@ static void report(struct child *c)
     r = childlink_report(c->link_fd, &(struct child_report){
                                          .ready = c->ready,
                                          .connected = intake_connected(c->intake),
-                                         .idle = intake_held(c->intake) == 0,
+                                         .idle = has_reason_to_wait(c),
+                                         .quiet = c->phase == PHASE_QUIET,
                                          .in_flight = (uint32_t)n->inflight,
                                          .progress = n->delivered + n->skipped + n->dead,
                                      });
@@ -290,8 +305,7 @@ static int make_loop(struct child *c)
     if (!config)
         return -ENOMEM;
     /* One thread uses the base; the others wake it through eventfds. */
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST |
-                                      EVENT_BASE_FLAG_NO_CACHE_TIME);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME);
     c->ctx.base = event_base_new_with_config(config);
     event_config_free(config);
     return c->ctx.base ? 0 : -ENOMEM;
@@ -323,7 +337,6 @@ static int make_context(struct child *c)
         .max_bytes = (size_t)s->worker_max_event_bytes,
         .max_depth = ENVELOPE_MAX_DEPTH,
     };
-    c->ctx.rules_checked_ms = INT64_MAX;
     names_init(&c->ctx.names, s->broker_namespace, s->broker_events_exchange);
     snprintf(c->connection_name, sizeof c->connection_name, "mih-worker %d/%d", (int)getpid(),
              c->number);
@@ -411,9 +424,11 @@ static int make(struct child *c)
     return r;
 }
 
-/* Those who get answers go after those who give them. */
+/* Those who get answers go after those who give them. The topology gets answers of store and
+ * publisher and asks each of them in turn, so it is told to stop first. */
 static void unmake(struct child *c)
 {
+    topology_stop(c->topology);
     for (size_t i = 0; i < sizeof c->signals / sizeof *c->signals; i++)
         if (c->signals[i])
             event_free(c->signals[i]);

@@ -15,7 +15,8 @@ enum { CHILDLINK_FD = 3 };
 struct child_report {
     bool ready;         /* it started completely; stays true */
     bool connected;     /* to the broker: it can take work */
-    bool idle;          /* nothing under way and nothing waiting */
+    bool idle;          /* nothing to do, or waiting for others and not for too long */
+    bool quiet;         /* takes no new work, as SIGTSTP told it */
     uint32_t in_flight; /* requests under way */
     uint64_t progress;  /* counts whatever it finishes; any change is progress */
 };

@@ -16,7 +16,7 @@
 #include "worker/childlink.h"
 #include "worker/restart.h"
 
-enum { TICK_S = 1, ABORT_GRACE_MS = 5000, DRAIN_GRACE_MS = 2000, NEVER = 0 };
+enum { TICK_S = 1, ABORT_GRACE_MS = 5000, DRAIN_GRACE_MS = 6000, NEVER = 0 };
 
 /* One number of the fleet. It exists as long as children does, whether it runs or not. */
 struct child {
@@ -123,8 +123,9 @@ static void take_report(struct child *child, const struct child_report *report)
     child->report = *report;
     child->reported = true;
     child->heard_ms = timing_mono_ms();
-    if (first && child->all->quiet)
-        send_signal(child, SIGTSTP);
+    /* A signal can come before a new child listens, or two of them be taken in the wrong order. */
+    if (report->quiet != child->all->quiet && !child->draining)
+        send_signal(child, child->all->quiet ? SIGTSTP : SIGCONT);
     if (newly_ready) {
         renew_next(child->all);
         child->all->on_change(child->all->context);

@@ -23,7 +23,7 @@ enum { CHILDREN_MAX = 512, RENEW_PATIENCE_MS = 30000 };
 struct children_options {
     struct spawn_options spawn;
     int64_t silence_ms; /* a child is killed when it is silent for this long */
-    int64_t drain_ms;   /* a child that is told to end is killed after this long and 2 s */
+    int64_t drain_ms;   /* a child that is told to end is killed after this long and 6 s */
 };
 
 struct children_summary {
@@ -56,10 +56,10 @@ void children_renew(struct children *c);
 /* Sends a signal to every child that runs. */
 void children_signal(struct children *c, int number);
 
-/* Sends SIGTSTP, or SIGCONT, now and to each child that starts later. */
+/* Sends SIGTSTP, or SIGCONT, now and whenever a child reports otherwise. */
 void children_set_quiet(struct children *c, bool quiet);
 
-/* Sends SIGTERM to all and starts none any more; SIGKILL follows after drain_ms and 2 s. */
+/* Sends SIGTERM to all and starts none any more; SIGKILL follows after drain_ms and 6 s. */
 void children_stop(struct children *c);
 
 /* Sends SIGKILL to all. */

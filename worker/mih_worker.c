@@ -98,7 +98,7 @@ static int run(const struct arguments *a, struct settings *settings)
 int main(int argc, char **argv)
 {
     struct arguments a = {.action = RUN};
-    struct settings settings = {0};
+    static struct settings settings;
     struct conf_error error;
     int code = EX_OK;
     parse(argc, argv, &a);
@@ -114,6 +114,7 @@ int main(int argc, char **argv)
         printf("the configuration is valid\n");
     else
         code = run(&a, &settings);
-    conf_release(&settings_table, &settings);
+    if (a.action != CHILD) /* a thread that it left behind in a library may still use them */
+        conf_release(&settings_table, &settings);
     return code;
 }

@@ -147,7 +147,7 @@ class Life(Supervised):
         self.ready()
         began = time.monotonic()
         self.stop()
-        self.assertTrue(2.9 < time.monotonic() - began < 5, time.monotonic() - began)
+        self.assertGreater(time.monotonic() - began, 6.9)
         self.assertIn("child does not end", self.log())
 
     def test_is_impatient_at_the_second_sigint(self):
@@ -309,6 +309,16 @@ class Reload(Supervised):
 
 
 class Quiet(Supervised):
+    def test_repeats_the_signal_until_the_child_reports_so(self):
+        self.order(0, "misses TSTP")
+        self.configure()
+        self.launch()
+        self.ready()
+        self.process.send_signal(signal.SIGTSTP)
+        self.wait(lambda: len(self.lines("TSTP", 0)) >= 3, "SIGTSTP again and again")
+        self.assertEqual(len(self.lines("TSTP", 1)), 1)
+        self.stop()
+
     def test_passes_sigtstp_and_sigcont_on_and_quiets_later_children(self):
         self.configure()
         self.launch()

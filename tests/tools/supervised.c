@@ -8,6 +8,7 @@
  *   stuck       report work without any progress
  *   stubborn    ignore SIGTERM       slow        end half a second after SIGTERM
  *   deaf        report once, then never again
+ *   misses TSTP stay not quiet after SIGTSTP
  */
 #include <err.h>
 #include <errno.h>
@@ -33,7 +34,7 @@ struct pupil {
     const char *number;
     char order[64];
     int log_fd;
-    bool silent;
+    bool quiet;
     unsigned reports;
 };
 
@@ -74,6 +75,7 @@ static void report(struct pupil *p)
     struct child_report r = {.ready = true,
                              .connected = true,
                              .idle = !stuck,
+                             .quiet = p->quiet,
                              .in_flight = stuck ? 1 : 0,
                              .progress = 7};
     bool deaf = strcmp(p->order, "deaf") == 0 && p->reports > 0;
@@ -85,12 +87,14 @@ static void report(struct pupil *p)
 }
 
 /* True when the child shall end. */
-static bool take_signal(const struct pupil *p, int signals)
+static bool take_signal(struct pupil *p, int signals)
 {
     struct signalfd_siginfo info;
     if (read(signals, &info, sizeof info) != (ssize_t)sizeof info)
         err(EX_OSERR, "signalfd");
     note(p, sigabbrev_np((int)info.ssi_signo));
+    if (info.ssi_signo == SIGTSTP || info.ssi_signo == SIGCONT)
+        p->quiet = info.ssi_signo == SIGTSTP && strcmp(p->order, "misses TSTP") != 0;
     if (info.ssi_signo != SIGTERM || strcmp(p->order, "stubborn") == 0)
         return false;
     if (strcmp(p->order, "slow") == 0)
