@@ -39,8 +39,9 @@ struct envelope_limits {
     unsigned max_depth; /* levels of objects and lists; above ENVELOPE_MAX_DEPTH is that */
 };
 
-/* The envelope is zeroed before its first use. 0; -EBADMSG, -EMSGSIZE or -ENOMEM with ret_reason
- * filled (at most reason_size). message_id may be ""; one that holds anything but visible ASCII, or
+/* The envelope is zeroed before its first use, and released after its last, however parsing ended.
+ * 0; -EBADMSG, -EMSGSIZE or -ENOMEM with ret_reason filled (at most reason_size). message_id may be
+ * ""; one that holds anything but visible ASCII, or
  * ".", or is too long is -EBADMSG. The body must stay valid until envelope_release(). */
 int envelope_parse(struct envelope *e, const struct envelope_limits *limits, const char *message_id,
                    const char *body, size_t body_len, char *ret_reason, size_t reason_size)

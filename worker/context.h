@@ -21,8 +21,7 @@ struct context {
     struct transport *rest;
     struct envelope_limits limits;
     struct counters counters;
-    /* When the last look at the rules that succeeded began (monotonic ms); INT64_MAX while the
-     * database is away: then the rules at hand decide. */
+    /* When the last look at the rules that succeeded began (monotonic ms). */
     int64_t rules_checked_ms;
     bool rules_doubted;  /* some message waits for a newer look: look now */
     bool queues_doubted; /* a consumer was ended: see whether its queue is still there */

@@ -9,6 +9,11 @@
 #include "common/timing.h"
 #include "worker/lane.h"
 
+enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000 };
+
+static const char doubt_reason[] = "policy: no rule known to this process wants the event, and the"
+                                   " rules in the database could not be read since it came";
+
 void delivery_queue(struct lane *lane, struct job *job)
 {
     if (lane->waiting_last)
@@ -130,6 +135,20 @@ static void on_answer(void *context, const struct outcome *outcome, const char *
     delivery_pump(lane);
 }
 
+/* Out of memory in the middle of a message: its other rules are not started either. */
+static void give_back_begun(struct attempt *a)
+{
+    struct job *job = a->job;
+
+    if (job->lane->waiting_first == job)
+        unqueue_first(job->lane);
+    job->next_rule = job->n_rules;
+    if (!job->abandoned)
+        settler_give_back(&job->lane->settler, job->epoch, job->tag);
+    job->abandoned = true;
+    attempt_end(a);
+}
+
 static void attempt_start(struct attempt *a, const struct service *service)
 {
     struct lane *lane = a->job->lane;
@@ -139,9 +158,7 @@ static void attempt_start(struct attempt *a, const struct service *service)
                           sizeof reason);
 
     if (r == -ENOMEM) {
-        lane->restart = true;
-        a->job->abandoned = true;
-        attempt_end(a);
+        give_back_begun(a);
         return;
     }
     if (r < 0) {
@@ -165,8 +182,10 @@ static void add_match(void *context, const struct rule *rule)
 {
     struct job *job = context;
 
-    if (job_add_rule(job, rule) < 0)
+    if (!job->abandoned && job_add_rule(job, rule) < 0) {
+        settler_give_back(&job->lane->settler, job->epoch, job->tag);
         job->abandoned = true; /* out of memory: the broker gives it to us again */
+    }
 }
 
 static void match_rules(struct job *job, const struct service *service)
@@ -182,11 +201,52 @@ static void match_rules(struct job *job, const struct service *service)
         add_match(job, rule);
 }
 
+/* Out of memory: the broker takes the message back and delivers it again. */
+static void give_back(struct job *job)
+{
+    settler_give_back(&job->lane->settler, job->epoch, job->tag);
+    delivery_abandon(job);
+}
+
+/* A dead letter of no rule. */
+static void refuse_message(struct job *job, const char *reason)
+{
+    struct attempt *a = attempt_take(job, NULL);
+
+    if (!a) {
+        give_back(job);
+        return;
+    }
+    job->next_rule = job->n_rules;
+    job->open++;
+    refuse(a, reason);
+}
+
+void delivery_refuse_large(struct job *job)
+{
+    char reason[100];
+
+    snprintf(reason, sizeof reason, "poison: the body has %zu bytes, more than the accepted %zu",
+             job->body_len, job->lane->ctx->limits.max_bytes);
+    refuse_message(job, reason);
+}
+
 /*
  * No rule wants the message. Another process may have bound a rule that this one has not read yet,
  * and then skipping would lose the event: so it waits for a look at the rules that began after
- * it arrived.
+ * it arrived. Where no look succeeds, it is no message to be skipped but one that nobody here can
+ * judge: after a while, or when too many of them would keep others from coming, it becomes a
+ * dead letter, from which it can be replayed.
  */
+static bool may_doubt_on(const struct lane *lane, const struct job *job, int64_t now_ms)
+{
+    unsigned room = lane->prefetch / 4 > 0 ? lane->prefetch / 4 : 1;
+
+    if (now_ms - job->arrived_ms > DOUBT_MAX_MS)
+        return false;
+    return lane->doubts < room || now_ms - lane->ctx->rules_checked_ms < STALE_MS;
+}
+
 static void skip(struct job *job)
 {
     struct lane *lane = job->lane;
@@ -197,18 +257,29 @@ static void skip(struct job *job)
     } else if (lane->ctx->rules_checked_ms > job->arrived_ms) {
         lane->ctx->counters.skipped++;
         job_end(job);
+    } else if (!may_doubt_on(lane, job, timing_mono_ms())) {
+        refuse_message(job, doubt_reason);
     } else {
         lane->ctx->rules_doubted = true;
+        lane->doubts++;
         job->next = lane->doubtful;
         lane->doubtful = job;
     }
 }
 
-void delivery_recheck(struct lane *lane)
+static struct job *take_doubts(struct lane *lane)
 {
     struct job *job = lane->doubtful;
 
     lane->doubtful = NULL;
+    lane->doubts = 0;
+    return job;
+}
+
+void delivery_recheck(struct lane *lane)
+{
+    struct job *job = take_doubts(lane);
+
     while (job) {
         struct job *next = job->next;
 
@@ -223,26 +294,23 @@ void delivery_recheck(struct lane *lane)
     delivery_pump(lane);
 }
 
-/* Out of memory: the channel is closed and opened again, and the broker gives the message back. */
-static void give_back(struct job *job)
+void delivery_end_doubts(struct lane *lane, int64_t now_ms)
 {
-    job->lane->restart = true;
-    delivery_abandon(job);
-}
+    struct job *job = take_doubts(lane);
 
-/* Nobody can deliver this message: a dead letter of no rule. */
-static void refuse_message(struct job *job, const char *why)
-{
-    char reason[VERDICT_REASON_SIZE];
-    struct attempt *a = attempt_take(job, NULL);
+    while (job) {
+        struct job *next = job->next;
 
-    if (!a) {
-        give_back(job);
-        return;
+        job->next = NULL;
+        if (may_doubt_on(lane, job, now_ms)) {
+            lane->doubts++;
+            job->next = lane->doubtful;
+            lane->doubtful = job;
+        } else {
+            refuse_message(job, doubt_reason);
+        }
+        job = next;
     }
-    snprintf(reason, sizeof reason, "poison: %.500s", why);
-    job->open++;
-    refuse(a, reason);
 }
 
 /* Parses and matches. False when the job has ended or waits for its dead letter. */
@@ -250,6 +318,7 @@ static bool job_begin(struct job *job)
 {
     struct lane *lane = job->lane;
     char reason[VERDICT_REASON_SIZE];
+    char poison[VERDICT_REASON_SIZE];
     int r;
 
     job->catalog = catalog_ref(lane->catalog);
@@ -265,10 +334,12 @@ static bool job_begin(struct job *job)
         skip(job);
         return false;
     }
-    if (r == -ENOMEM)
+    if (r == -ENOMEM) {
         give_back(job);
-    else
-        refuse_message(job, reason);
+    } else {
+        snprintf(poison, sizeof poison, "poison: %.500s", reason);
+        refuse_message(job, poison);
+    }
     return false;
 }
 
@@ -310,7 +381,9 @@ static bool may_start(const struct lane *lane)
 
     if (!job || lane->active >= lane->limit)
         return false;
-    return lane->state == LANE_ON || (lane->state == LANE_STOPPING && job->parsed);
+    if (lane->state == LANE_ON)
+        return lane->wanted || job->parsed;
+    return lane->state == LANE_STOPPING && (lane->wanted || job->parsed);
 }
 
 void delivery_pump(struct lane *lane)

@@ -5,11 +5,16 @@
 #ifndef MIH_WORKER_DELIVERY_H
 #define MIH_WORKER_DELIVERY_H
 
+#include <stdint.h>
+
 struct job;
 struct lane;
 
 /* Puts a job at the end of the lane's waiting queue. */
 void delivery_queue(struct lane *lane, struct job *job);
+
+/* A job that is in no queue, and larger than events may be: a dead letter at once. */
+void delivery_refuse_large(struct job *job);
 
 /* A job that is out of its queue: starts nothing more, and drops the job unsettled when what is
  * under way has ended. */
@@ -17,6 +22,9 @@ void delivery_abandon(struct job *job);
 
 /* The rules were looked at: messages that no rule wanted are matched again or skipped. */
 void delivery_recheck(struct lane *lane);
+
+/* Ends the doubts that are too old: nobody could look at the rules for so long. */
+void delivery_end_doubts(struct lane *lane, int64_t now_ms);
 
 /* Starts as many attempts as the limit allows. */
 void delivery_pump(struct lane *lane);

@@ -6,6 +6,12 @@
 
 #include "dispatcher/catalog.h"
 
+enum {
+    MAX_ATTEMPTS = 1000000,
+    NO_RULE = -1, /* of no rule that there is: the message is skipped */
+    KEPT_BODY_BYTES = 4096,
+};
+
 /* Used by the loop's thread only. */
 static struct job *free_jobs;
 static struct attempt *free_attempts;
@@ -29,7 +35,23 @@ static struct job *job_new(void)
     return job;
 }
 
-struct job *job_take(struct bus *bus, const struct bus_message *m)
+static int64_t within(int64_t number, int64_t max)
+{
+    return number < 0 ? 0 : number > max ? max : number;
+}
+
+static void take_headers(struct job *job, const struct bus_headers *headers)
+{
+    const char *rule = bus_header_text(headers, "x-mih-rule");
+
+    job->only_rule = strtoll(rule, NULL, 10);
+    if (job->only_rule <= 0)
+        job->only_rule = *rule ? NO_RULE : 0;
+    job->first_s = within(bus_header_number(headers, "x-mih-first", 0), INT64_MAX);
+    job->attempts = within(bus_header_number(headers, "x-mih-attempt", 0), MAX_ATTEMPTS);
+}
+
+struct job *job_take(struct bus *bus, const struct bus_message *m, const char *redeliver)
 {
     struct job *job = job_new();
 
@@ -46,9 +68,8 @@ struct job *job_take(struct bus *bus, const struct bus_message *m)
     copy_text(job->type, sizeof job->type, m->type);
     copy_text(job->app_id, sizeof job->app_id, m->app_id);
     job->timestamp = m->timestamp;
-    job->only_rule = strtoll(bus_header_text(m->headers, "x-mih-rule"), NULL, 10);
-    job->first_s = bus_header_number(m->headers, "x-mih-first", 0);
-    job->attempts = bus_header_number(m->headers, "x-mih-attempt", 0);
+    if (strcmp(m->exchange, redeliver) == 0)
+        take_headers(job, m->headers);
     return job;
 }
 
@@ -103,7 +124,10 @@ struct attempt *attempt_take(struct job *job, const struct rule *rule)
 
 void attempt_put(struct attempt *a)
 {
-    request_reset(&a->request);
+    if (a->request.body.cap > KEPT_BODY_BYTES)
+        request_release(&a->request);
+    else
+        request_reset(&a->request);
     a->job = NULL;
     a->rule = NULL;
     a->next = free_attempts;

@@ -62,8 +62,10 @@ struct attempt {
     struct verdict verdict;
 };
 
-/* Fills a pooled or new job from a delivery, taking its body from the bus. NULL: no memory. */
-struct job *job_take(struct bus *bus, const struct bus_message *m);
+/* Fills a pooled or new job from a delivery, taking its body from the bus. Our own headers
+ * count only in what comes by the redeliver exchange: anybody may set them on an event. NULL: no
+ * memory. */
+struct job *job_take(struct bus *bus, const struct bus_message *m, const char *redeliver);
 
 /* Drops the references and gives the job back to the pool. */
 void job_put(struct job *job);

@@ -59,6 +59,7 @@ struct relay {
     struct publisher *publisher;
     struct relay_options options;
     struct catalog *catalog;
+    int64_t checked_ms; /* when the last look at the rules that succeeded began */
     struct relay_stats stats;
     bool elected;
     struct batch *batch; /* NULL while none is under way */
@@ -208,6 +209,15 @@ static bool is_wanted(const struct relay *r, const char *eventname)
     return false;
 }
 
+/* Some rule wanted the event when Moodle wrote the row: only rules that were read since can tell
+ * that none does any more. */
+static bool is_known_unwanted(const struct relay *r, const struct outbox_row *row)
+{
+    int64_t row_age_s = timing_unix_s() - row->timecreated;
+    int64_t rules_age_ms = timing_mono_ms() - r->checked_ms;
+    return r->checked_ms > 0 && rules_age_ms / 1000 < row_age_s && !is_wanted(r, row->eventname);
+}
+
 static void judge(struct batch *b, const struct outbox_row *row, enum publish_result result)
 {
     struct relay *r = b->relay;
@@ -216,7 +226,7 @@ static void judge(struct batch *b, const struct outbox_row *row, enum publish_re
         b->done_ids[b->n_done++] = row->id;
         return;
     case PUBLISH_RETURNED:
-        if (!is_wanted(r, row->eventname)) {
+        if (is_known_unwanted(r, row)) {
             b->done_ids[b->n_done++] = row->id;
             b->unwanted++;
             return;
@@ -224,6 +234,7 @@ static void judge(struct batch *b, const struct outbox_row *row, enum publish_re
         r->stats.returned++;
         break;
     case PUBLISH_LOST:
+    case PUBLISH_UNSENT:
         b->broken = true;
         r->stats.refused++;
         break;
@@ -400,6 +411,11 @@ void relay_set_catalog(struct relay *r, struct catalog *catalog)
     catalog_unref(r->catalog);
     r->catalog = catalog_ref(catalog);
     relay_poke(r);
+}
+
+void relay_rules_checked(struct relay *r, int64_t began_ms)
+{
+    r->checked_ms = began_ms;
 }
 
 void relay_set_options(struct relay *r, int64_t after_ms, int64_t batch)

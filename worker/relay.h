@@ -3,11 +3,11 @@
  * the elected process relays, and only while the broker takes publications.
  *
  * A row is deleted when the broker confirmed its message, never before. One that came back
- * unroutable is deleted when no enabled rule wants the event any more (counted and logged), and
- * otherwise stays: its queue is not bound yet. Rows that can never be published (an event name
- * that is none) stay and are named in a warning. Whatever stays is tried again with growing
- * pauses, up to a minute, while new rows go on being looked at every 2 s; so nothing is lost, and
- * nothing spins.
+ * unroutable is deleted when no enabled rule wants the event any more (counted and logged), by
+ * rules that were read after Moodle wrote the row, and otherwise stays: its queue is not bound yet.
+ * Rows that can never be published (an event name that is none) stay and are named in a warning.
+ * Whatever stays is tried again with growing pauses, up to a minute, while new rows go on being
+ * looked at every 2 s; so nothing is lost, and nothing spins.
  *
  * A message may go out twice (a confirm that was lost, a crash before the deletion): it carries the
  * row's message id each time, and the header x-mih-republished.
@@ -45,6 +45,9 @@ void relay_set_elected(struct relay *r, bool elected);
 
 /* Which events are wanted; takes a reference of its own. Until the first, all are. */
 void relay_set_catalog(struct relay *r, struct catalog *catalog);
+
+/* A look at the rules that began at this time (monotonic ms) has succeeded. */
+void relay_rules_checked(struct relay *r, int64_t began_ms);
 
 /* exchange is kept as it was. */
 void relay_set_options(struct relay *r, int64_t after_ms, int64_t batch);

@@ -10,7 +10,7 @@
 #include "worker/topology_apply.h"
 #include "worker/topology_plan.h"
 
-enum { FULL_ROUND_MS = 60000, RETRY_MS = 2000 };
+enum { FULL_ROUND_MS = 60000, RETRY_MS = 2000, REMOVE_WITHIN_MS = 5000 };
 
 /* Rows are read with a bound, so that a broken table cannot take all memory. */
 enum { MAX_ROWS = 200000 };
@@ -27,7 +27,9 @@ struct topology {
     bool elected;
     bool due;
     bool running;
+    bool stopped;
     int64_t next_ms;
+    int64_t planned_ms;   /* when the round began to look at the tables */
     struct store_job job; /* the one step of the round that is under way */
     struct catalog *planned;
     struct rows rows;
@@ -63,6 +65,10 @@ static void round_release(struct topology *t)
 
 static void round_failed(struct topology *t, const char *step, const char *reason)
 {
+    if (t->stopped) {
+        round_release(t);
+        return;
+    }
     log_warning("bindings not brought up to date; trying again", "step", step, "reason", reason,
                 "retry_in_ms", log_number(RETRY_MS), NULL);
     round_release(t);
@@ -134,6 +140,10 @@ static void on_finished(struct store_job *job, int result, const char *reason)
 static void submit(struct topology *t, int (*run)(struct store_job *, struct db *),
                    void (*done)(struct store_job *, int, const char *))
 {
+    if (t->stopped) {
+        round_release(t);
+        return;
+    }
     t->job = (struct store_job){.run = run, .done = done};
     if (store_submit(t->store, &t->job) < 0)
         round_failed(t, "database", "too many jobs are waiting");
@@ -144,6 +154,9 @@ static int run_apply(struct bus *bus, uint16_t channel, void *argument)
 {
     struct topology *t = argument;
 
+    /* It may have waited for a connection, and a rule may want its binding back since. */
+    if (timing_mono_ms() - t->planned_ms > REMOVE_WITHIN_MS)
+        topology_plan_keep_all(&t->plan);
     return topology_apply(bus, channel, &t->ctx->names, &t->plan);
 }
 
@@ -188,6 +201,8 @@ static void on_recorded(struct store_job *job, int result, const char *reason)
 
     if (result < 0)
         round_failed(t, "record what will be bound", reason);
+    else if (t->stopped)
+        round_release(t);
     else if (publisher_run(t->ctx->publisher, run_apply, t, on_applied, t) < 0)
         round_failed(t, "broker", "too many calls are waiting");
 }
@@ -244,6 +259,7 @@ static void round_start(struct topology *t)
 {
     t->due = false;
     t->running = true;
+    t->planned_ms = timing_mono_ms();
     t->next_ms = timing_mono_ms() + FULL_ROUND_MS;
     t->planned = catalog_ref(t->catalog);
     submit(t, run_read, on_read);
@@ -253,8 +269,8 @@ void topology_tick(struct topology *t)
 {
     int64_t now = timing_mono_ms();
 
-    if (t->running || !t->elected || !t->catalog || !publisher_connected(t->ctx->publisher) ||
-        publisher_blocked(t->ctx->publisher))
+    if (t->running || t->stopped || !t->elected || !t->catalog ||
+        !publisher_connected(t->ctx->publisher) || publisher_blocked(t->ctx->publisher))
         return;
     if (t->due || now >= t->next_ms)
         round_start(t);
@@ -276,6 +292,12 @@ void topology_changed(struct topology *t, struct catalog *catalog)
     }
     t->due = true;
     topology_tick(t);
+}
+
+void topology_stop(struct topology *t)
+{
+    if (t)
+        t->stopped = true;
 }
 
 void topology_free(struct topology *t)

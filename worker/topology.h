@@ -30,6 +30,10 @@ void topology_changed(struct topology *t, struct catalog *catalog);
 /* Call it every second. */
 void topology_tick(struct topology *t);
 
+/* Goes no further than the step under way. Before store and publisher are freed. NULL is
+ * allowed. */
+void topology_stop(struct topology *t);
+
 /* After store and publisher were freed: they have answered everything, or left a thread behind. */
 void topology_free(struct topology *t);
 

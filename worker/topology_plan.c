@@ -113,6 +113,16 @@ int topology_plan_make(struct topology_plan *plan, const struct catalog *catalog
     return r;
 }
 
+void topology_plan_keep_all(struct topology_plan *plan)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < plan->n; i++)
+        if (plan->items[i].action == TOPOLOGY_DECLARE || plan->items[i].action == TOPOLOGY_BIND)
+            plan->items[kept++] = plan->items[i];
+    plan->n = kept;
+}
+
 void topology_plan_release(struct topology_plan *plan)
 {
     free(plan->items);

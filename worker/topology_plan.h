@@ -54,6 +54,8 @@ struct binding_row {
 int topology_plan_make(struct topology_plan *plan, const struct catalog *catalog,
                        const struct binding_row *rows, size_t n_rows)
     __attribute__((warn_unused_result));
+/* Takes out what removes something: the plan is too old for that. */
+void topology_plan_keep_all(struct topology_plan *plan);
 void topology_plan_release(struct topology_plan *plan);
 
 #endif

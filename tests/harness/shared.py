@@ -162,9 +162,9 @@ class Hub:
     # ---- what became of it ----
 
     def delivered(self):
-        """Webhook-ids in order of arrival."""
+        """Webhook-ids of the accepted requests in order of arrival."""
         self.arrivals += self.sink.new_requests()
-        return [request["id"] for request in self.arrivals]
+        return [request["id"] for request in self.arrivals if request["status"] < 300]
 
     def dead_count(self):
         """How many dead letters there are."""

@@ -73,6 +73,22 @@ class Delivery(shared.HubTest):
                        "the exchange to forget the rule", every=0.1)
         self.assertEqual(children, set(hub.fleet.children()))
 
+    @shared.smoke
+    def test_headers_of_ours_on_an_event_mean_nothing(self):
+        """Anybody who may publish events can set them: only what the fleet itself sent again carries them rightly."""
+        hub = self.hub(processes=1)
+        service = hub.service(hub.sink.url)
+        good = [hub.rule(service, VIEWED, f"/fast/{number}") for number in range(2)]
+        bad = hub.rule(service, VIEWED, "/status-500/")
+        hub.start()
+        message = hub.raw(VIEWED, event(VIEWED), headers=[f"x-mih-rule={good[0]}", "x-mih-attempt:=9223372036854775807", "x-mih-first:=-5"])
+        hub.wait_done()
+        balance = hub.balance()
+        self.assert_balanced(balance)
+        self.assertEqual({f"{message}:{rule}" for rule in good}, balance.delivered)
+        letter = hub.dead_messages()[0]
+        self.assertEqual((str(bad), 1), (letter["headers"]["x-mih-rule"], letter["headers"]["x-mih-attempt"]))
+
     def test_a_new_service_is_consumed_and_a_disabled_one_waits(self):
         """A disabled service's events stay in its queue; enabled again, all arrive."""
         hub = self.hub()
@@ -298,6 +314,21 @@ class Signals(shared.HubTest):
         self.assertEqual([], balance.faults())
         self.assertGreater(len(balance.waiting), 0)
         hub.fleet.start()
+        hub.wait_done()
+        self.assert_balanced(hub.balance())
+
+    def test_many_pauses_in_a_row_leave_every_service_consumed(self):
+        """A consumer that is cancelled the moment it was started must not hang between two states."""
+        hub = self.hub()
+        hub.rule(hub.service(), VIEWED)
+        hub.start()
+        for _ in range(25):
+            hub.fleet.process.signal(signal.SIGTSTP)
+            time.sleep(0.03)        # no condition: the point is to hit any moment of the start
+            hub.fleet.process.signal(signal.SIGCONT)
+            time.sleep(0.03)
+        wait_until(lambda: hub.rabbit.consumers(hub.fleet.queue(hub.services[0])) == 2, 25, "both processes to consume again")
+        hub.publish(500)
         hub.wait_done()
         self.assert_balanced(hub.balance())
 

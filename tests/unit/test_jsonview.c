@@ -110,11 +110,11 @@ static void compare(const struct jsonview *v, const struct jsonview_node *node,
     buf_release(&expected);
     buf_release(&got);
     if (json_object_is_type(tree, json_type_object)) {
-        json_object_object_foreach(tree, key, value)
-        {
-            const struct jsonview_node *member = jsonview_member(v, node, key);
+        const struct lh_entry *entry = json_object_get_object(tree)->head;
+        for (; entry; entry = entry->next) {
+            const struct jsonview_node *member = jsonview_member(v, node, lh_entry_k(entry));
             assert_non_null(member);
-            compare(v, member, value);
+            compare(v, member, (struct json_object *)lh_entry_v(entry));
         }
     } else if (json_object_is_type(tree, json_type_array)) {
         for (size_t i = 0; i < json_object_array_length(tree); i++)
