@@ -65,7 +65,8 @@ def build(screen):
               'ninja -C "$2" mih-worker mih-test-rabbit')
     os.makedirs(build_folder, exist_ok=True)
     screen.say("Building the programs.")
-    process = guard.Process(["bash", "-c", script, "build", fleet.TOP, build_folder], os.path.join(folder, "build.log"))
+    environment = dict(os.environ, TMPDIR=folder)   # a compiler that is killed leaves its temporary files
+    process = guard.Process(["bash", "-c", script, "build", fleet.TOP, build_folder], os.path.join(folder, "build.log"), env=environment)
     if process.wait(1800) != 0:
         raise DemoError("The build failed:\n" + guard.tail(process.log, 60))
     screen.say(f"Built the programs ({time.monotonic() - started:.0f} s).")

@@ -119,7 +119,10 @@ class _Guard:
             ready = self.wait([self.sock, self.wakeup])
             if self.sock not in ready:
                 continue
-            message = self.sock.recv(MESSAGE_MAX)
+            try:
+                message = self.sock.recv(MESSAGE_MAX)
+            except ConnectionResetError:    # the script died before it had read an answer
+                message = b""
             if not message:
                 break
             try:
