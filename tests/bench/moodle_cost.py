@@ -110,6 +110,7 @@ class Cost:
         self.absent = Site(tree, database, "bare_", False)
         say("installing a Moodle with the plugin")
         self.ours = Site(tree, database, "mdl_", True)
+        self.ours.moodle.set_config("exchange", UNBOUND)    # before the broker: nothing may be published to an exchange that is not there
         self.ours.moodle.configure_broker(self.broker.url)
         self.ours.moodle.set_config("confirmbudget", CONFIRM_MS)
         self.ours.moodle.cli("service", "--add=cost", "--url=http://127.0.0.1:9/")

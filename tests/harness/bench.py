@@ -79,6 +79,8 @@ class Bench:
 
     def rounds(self):
         """Everything in turn, round after round."""
+        if not self.taking_part and "wrk" not in self.chosen.kinds:
+            return
         for number in range(1, self.chosen.rounds + 1):
             for delay in self.chosen.delay or meter.DELAYS_MS:
                 say(f"round {number} of {self.chosen.rounds}, service answers after {delay} ms")

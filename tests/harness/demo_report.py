@@ -107,7 +107,7 @@ class Summary:
         balance = self.balance
         wanting = len({delivery[:36] for delivery in balance.wanted})
         say("")
-        say(f"Published   {len(self.published):>8,} events that the broker has confirmed"
+        say(f"Published   {len(self.published):>8,} events that reached the broker"
             + (f"; {len(self.relayed):,} of them came out of Moodle's outbox table" if self.relayed else ""))
         say(f"Matched     {wanting:>8,} events by at least one rule: {len(balance.wanted):,} deliveries wanted; "
             "the broker kept the others from the fleet")
