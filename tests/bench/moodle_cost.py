@@ -2,8 +2,8 @@
 
     MOODLE_DIR=... moodle_cost.py [--rounds N] [--requests N] [--json]
 
-Two sites stand side by side on one database server, one without the plugin and one with it.  Requests go to them in turn, one at a time, so that
-whatever slows the machine slows both.  The site with the plugin goes through no rule, 1 rule and 5 rules for the event, in mode safe and direct, round
+Two sites stand side by side on one database server, one without the plugin and one with it.  Requests go to them in turn, one at a time, so
+that whatever slows the machine slows both.  The site with the plugin goes through no rule, 1 rule and 5 rules for the event, in mode safe and direct, round
 after round.  The broker holds a quorum queue that is bound as the fleet would bind it; no fleet runs, so that it costs nothing here.
 
 A figure counts only when every event that a rule wants was at the broker afterwards and none was left in the outbox.

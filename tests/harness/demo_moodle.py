@@ -301,8 +301,11 @@ class MoodleDemo(Demo):
         if not self.strange:
             say("Every event that was published equals its record there in all fields.")
         if self.outage is not None:
-            say(f"When the broker came back {self.outage} wanted events waited in the outbox, and more came while Moodle still left it alone (10 s after a "
-                f"failure); the fleet's relay brought them.")
+            say(f"When the broker came back {self.outage} wanted events waited in the outbox, and more came while Moodle still left it alone (10 s "
+                "after a failure); the fleet's relay brought them.")
+        repeated = len(self.arrivals) - self.delivered()
+        if repeated:
+            say(f"{repeated} deliveries came twice, with the same webhook-id: their confirmation was lost when the broker went away.")
         if self.unpublished:
             say(f"{self.unpublished} events that no rule wants did not reach the broker: such events are published, but not kept while it is away.")
 

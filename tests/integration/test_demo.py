@@ -72,7 +72,8 @@ class Run:
         if build:
             environment["MIH_BUILD"] = build
         self.process = subprocess.Popen(["bash", script or os.path.join(fleet.TOP, "run-demo"), *options], cwd=self.elsewhere, env=environment,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))    # a test in the background ignores it
         self.output = {}
         self.readers = [threading.Thread(target=self._collect, args=(name,), daemon=True) for name in ("stdout", "stderr")]
         for reader in self.readers:
@@ -125,7 +126,7 @@ class DemoTest(unittest.TestCase):
 
     def assert_gone(self, run, open_ports=()):
         """No process, no port, no folder of the run is left."""
-        wait_until(lambda: not processes(run.temporary), 20, "the end of all processes", every=0.05)
+        wait_until(lambda: not processes(run.temporary), PATIENCE, "the end of all processes", every=0.05)
         self.assertEqual([], os.listdir(run.temporary), run.text())
         self.assertEqual([], os.listdir(run.elsewhere))
         self.assertEqual(set(), set(open_ports) & set(listening().values()))
@@ -154,7 +155,7 @@ class Ending(DemoTest):
                     os.killpg(run.process.pid, number)
                 else:
                     run.process.send_signal(number)
-                self.assertEqual(status, run.end(30), run.text())
+                self.assertEqual(status, run.end(), run.text())
                 self.assertNotIn("Traceback", run.text())
                 self.assert_gone(run, open_ports)
             finally:
