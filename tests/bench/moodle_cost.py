@@ -3,8 +3,8 @@
     MOODLE_DIR=... moodle_cost.py [--rounds N] [--requests N] [--json]
 
 Two sites stand side by side on one database server, one without the plugin and one with it.  Requests go to them in turn, one at a time, so
-that whatever slows the machine slows both.  The site with the plugin goes through no rule, 1 rule and 5 rules for the event, in mode safe and direct, round
-after round.  The broker holds a quorum queue that is bound as the fleet would bind it; no fleet runs, so that it costs nothing here.
+that whatever slows the machine slows both.  The site with the plugin goes through no rule, 1 rule and 5 rules for the event, in mode safe and
+direct, round after round.  The broker holds a quorum queue that is bound as the fleet would bind it; no fleet runs, so that it costs nothing here.
 
 A figure counts only when every event that a rule wants was at the broker afterwards and none was left in the outbox.
 """
@@ -210,7 +210,8 @@ def lines(result):
     """The result for people."""
     yield (f"cost in Moodle of one {result['event']}: {result['requests']} course pages on each of two sites a line, "
            f"and as many scripts with {EVENTS_PER_REQUEST} trigger()")
-    yield f"{'':<18}{'trigger(), us':^24}{'added to trigger(), us':^32}{'predecessor':>14}{'course page, ms':^20}{'added to the page, ms':^32}{'CPU':>7}"
+    yield (f"{'':<18}{'trigger(), us':^24}{'added to trigger(), us':^32}{'predecessor':>14}{'course page, ms':^20}"
+           f"{'added to the page, ms':^32}{'CPU':>7}")
     yield (f"{'':<18}{'p50':>8}{'p95':>8}{'first':>8}{'p50':>11}{'first':>10}{'CPU':>11}{'p50, CPU':>14}{'p50':>10}{'p95':>10}"
            f"{'p50 (19 of 20 within)':>32}{'':>7}")
     for row in result["rows"]:
@@ -222,9 +223,9 @@ def lines(result):
             yield line + " " * 46 + pages
             continue
         before = "{:+,}, {:+,}".format(*PREDECESSOR[row["rules"]])
-        spread = "{:+,.1f} ({:+,.1f} to {:+,.1f})".format(*(row[key] / 1000 for key in ("page_added_us", "page_added_from_us", "page_added_to_us")))
-        yield (f"{line}{row['trigger_added_us']:>+11,.0f}{row['first_trigger_added_us']:>+10,.0f}{row['trigger_cpu_added_us']:>+11,.0f}{before:>14}{pages}"
-               f"{spread:>32}{row['page_cpu_added_us'] / 1000:>+7,.1f}")
+        spread = "{:+,.1f} ({:+,.1f} to {:+,.1f})".format(*(row[f"page_added_{end}us"] / 1000 for end in ("", "from_", "to_")))
+        yield (f"{line}{row['trigger_added_us']:>+11,.0f}{row['first_trigger_added_us']:>+10,.0f}{row['trigger_cpu_added_us']:>+11,.0f}"
+               f"{before:>14}{pages}{spread:>32}{row['page_cpu_added_us'] / 1000:>+7,.1f}")
     yield ("first: the first trigger() of a request. Predecessor: what version 2.0.0 of the PHP-only Integration Hub adds, measured elsewhere. CPU: of "
            "trigger(); of the page with the publishing after the response, which the user does not wait for.")
 
