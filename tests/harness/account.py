@@ -3,6 +3,9 @@
 A delivery is the text `message id:rule id`, as in the header webhook-id.
 """
 import json
+import re
+
+UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}:")
 
 
 def routing_key(eventname):
@@ -65,8 +68,9 @@ def percentile(values, share):
 
 
 def milliseconds_of(delivery):
-    """The unix milliseconds in the UUIDv7 that a delivery's id begins with."""
-    return int(delivery[:8] + delivery[9:13], 16)
+    """The unix milliseconds in the UUIDv7 that a delivery's id begins with; None when it begins with none."""
+    match = UUID7.match(delivery)
+    return int(match[1] + match[2], 16) if match else None
 
 
 class Balance:

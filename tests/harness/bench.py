@@ -6,7 +6,6 @@ All take the same 561-byte Moodle events from a preloaded queue and POST about 3
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 
@@ -15,6 +14,7 @@ sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__f
 import contest                                  # noqa: E402  pylint: disable=wrong-import-position
 import guard                                    # noqa: E402  pylint: disable=wrong-import-position
 import meter                                    # noqa: E402  pylint: disable=wrong-import-position
+import moodle_cost                              # noqa: E402  pylint: disable=wrong-import-position
 import report                                   # noqa: E402  pylint: disable=wrong-import-position
 from contestants import ALL, CONCURRENCY, Workers  # noqa: E402  pylint: disable=wrong-import-position
 from lab import HERE, ROOT, Lab                 # noqa: E402  pylint: disable=wrong-import-position
@@ -79,6 +79,8 @@ class Bench:
 
     def rounds(self):
         """Everything in turn, round after round."""
+        if not self.taking_part and "wrk" not in self.chosen.kinds:
+            return
         for number in range(1, self.chosen.rounds + 1):
             for delay in self.chosen.delay or meter.DELAYS_MS:
                 say(f"round {number} of {self.chosen.rounds}, service answers after {delay} ms")
@@ -113,20 +115,17 @@ class Bench:
             self.failed.append(f"memory of a child: {error}")
 
     def page_cost(self):
-        """The cost on the Moodle side, by the plugin's own measuring script."""
+        """The cost on the Moodle side."""
         if "moodle" not in self.chosen.kinds:
             return
-        script = os.path.join(HERE, "moodle_cost.py")
         if not os.environ.get("MOODLE_DIR"):
             self.left_out.append("cost of a page request in Moodle: MOODLE_DIR is not set")
-        elif not os.path.exists(script):
-            self.left_out.append("cost of a page request in Moodle: tests/bench/moodle_cost.py does not exist")
-        else:
-            done = subprocess.run([sys.executable, script, "--json"], stdout=subprocess.PIPE, text=True, check=False, stdin=subprocess.DEVNULL)
-            if done.returncode == 0:
-                self.moodle = json.loads(done.stdout)
-            else:
-                self.failed.append(f"cost of a page request in Moodle: exit code {done.returncode}")
+            return
+        self.lab.close()        # what is measured has the machine for itself
+        try:
+            self.moodle = moodle_cost.measure(os.environ["MOODLE_DIR"], 1 if self.chosen.quick else self.chosen.rounds, moodle_cost.REQUESTS)
+        except (*TROUBLE, *moodle_cost.TROUBLE) as error:
+            self.failed.append(f"cost of a page request in Moodle: {error}")
 
     def result(self):
         """Everything found, as one object."""
@@ -143,7 +142,7 @@ def show(bench, result, seconds):
     for count, row in result["memory"].items():
         print(f"memory of a child after {count:>7,} messages: {row['rss']:.1f} MiB, at most {row['peak']:.1f} MiB")
     if result["moodle"]:
-        print("Moodle: " + ", ".join(f"{key} {value}" for key, value in result["moodle"].items()))
+        print("\n" + "\n".join(moodle_cost.lines(result["moodle"])))
     if result["targets"]:
         print("\ntargets of DESIGN.md section 11 (rates and CPU as ratios within this run)")
         print("\n".join(report.target_lines(result["targets"])))
@@ -164,7 +163,7 @@ def main():
     try:
         os.environ["MIH_BUILD"] = os.path.abspath(chosen.build)
         ours = ["mih-worker"] if {"fleet", "flat"} & set(chosen.kinds) else []
-        bench = Bench(chosen, Lab(["mih-bench-preload", "mih-bench-bare", *ours]))
+        bench = Bench(chosen, Lab(["mih-bench-preload", "mih-bench-bare", "mih-test-rabbit", *ours]))
         bench.prepare()
         bench.rounds()
         bench.memory()

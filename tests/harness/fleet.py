@@ -2,7 +2,6 @@
 import os
 import secrets
 import signal
-import subprocess
 
 import guard
 from services import ServiceError, wait_until, write_file
@@ -58,11 +57,11 @@ class Account:
         self.password = secrets.token_hex(16)
         self.database = name or database.database
         secret = write_file(os.path.join(database.folder, f"password-{user}"), self.password + "\n")
-        done = subprocess.run([os.path.join(TOP, "deploy", "grants.sh"), "--database", self.database, "--user", user, "--host", "127.0.0.1",
-                               "--password-file", secret], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ServiceError(f"deploy/grants.sh: {done.stderr}")
-        database.query(done.stdout, database="")
+        status, output, errors = guard.run([os.path.join(TOP, "deploy", "grants.sh"), "--database", self.database, "--user", user,
+                                            "--host", "127.0.0.1", "--password-file", secret])
+        if status != 0:
+            raise ServiceError(f"deploy/grants.sh: {errors.decode(errors='replace')}")
+        database.query(output.decode(), database="")
 
 
 class Fleet:

@@ -91,8 +91,7 @@ class _Guard:
             signal.signal(number, signal.SIG_DFL)
         if request.get("cwd"):
             os.chdir(request["cwd"])
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
+        os.dup2(os.open(request.get("stdin") or os.devnull, os.O_RDONLY), 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         os.execvpe(request["argv"][0], request["argv"], request["env"])
@@ -103,9 +102,9 @@ class _Guard:
             return self.spawn(request)
         if operation == "status":
             return {"status": self.status.get(request["pid"])}
-        if operation == "folder":
-            self.folders.append(request["path"])
-            return {}
+        if operation == "folder":           # made here, so that none is made and then not remembered
+            self.folders.append(tempfile.mkdtemp(prefix=request["prefix"], dir=request["parent"]))
+            return {"path": self.folders[-1]}
         if operation == "keep":
             self.kept = True
             null = os.open(os.devnull, os.O_WRONLY)
@@ -120,7 +119,10 @@ class _Guard:
             ready = self.wait([self.sock, self.wakeup])
             if self.sock not in ready:
                 continue
-            message = self.sock.recv(MESSAGE_MAX)
+            try:
+                message = self.sock.recv(MESSAGE_MAX)
+            except ConnectionResetError:    # the script died before it had read an answer
+                message = b""
             if not message:
                 break
             try:
@@ -216,7 +218,7 @@ class _Client:
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
         theirs.close()
         self.sock = ours
-        atexit.register(self.stop)
+        atexit.register(self.stop_for_good)
         for number in (signal.SIGTERM, signal.SIGHUP):
             if threading.current_thread() is threading.main_thread() and signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, _exit_by_signal)
@@ -233,6 +235,12 @@ class _Client:
         if "error" in reply:
             raise GuardError(reply["error"])
         return reply
+
+    def stop_for_good(self):
+        """At the end of the script: nothing interrupts the cleaning up any more, or the script would end before it."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        self.stop()
 
     def stop(self):
         """Ends the guard and everything it started; returns when nothing is left."""
@@ -255,15 +263,15 @@ _client = _Client()
 class Process:
     """A program started by the guard, in a session (and so a process group) of its own.
 
-    `log` receives its standard error, and its standard output too unless `stdout` names another file.  Both are appended to.
+    `log` receives its standard error, and its standard output too unless `stdout` names another file.  Both are appended to.  `stdin` names a file.
     """
 
-    def __init__(self, argv, log, env=None, cwd=None, stdout=None):
+    def __init__(self, argv, log, env=None, cwd=None, stdout=None, stdin=None):
         self.argv = [str(word) for word in argv]
         self.log = str(log)
         environment = {key: str(value) for key, value in (os.environ if env is None else env).items()}
         self.pid = _client.ask(op="spawn", argv=self.argv, log=self.log, stdout=stdout and str(stdout), env=environment,
-                               cwd=cwd and str(cwd))["pid"]
+                               cwd=cwd and str(cwd), stdin=stdin and str(stdin))["pid"]
         try:
             self._pidfd = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -328,11 +336,36 @@ class Process:
         return True
 
 
+def run(argv, data=b"", env=None, cwd=None, seconds=600):
+    """Runs a program to its end under the guard; returns (exit code, standard output, standard error), both bytes.
+
+    As subprocess.run, but a program that is still at work when the script dies dies with it.  After `seconds` it is killed: TimeoutError.
+    """
+    files = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
+    try:
+        stdin, stdout, stderr = (f"/proc/{os.getpid()}/fd/{fd}" for fd in files)
+        with open(stdin, "wb") as stream:
+            stream.write(data)
+        process = Process(argv, stderr, env=env, cwd=cwd, stdout=stdout, stdin=stdin)
+        try:
+            status = process.wait(seconds)
+        except BaseException:               # too long, or the script is being ended
+            process.signal_group(signal.SIGKILL)
+            raise
+        return status, *(_content(path) for path in (stdout, stderr))
+    finally:
+        for fd in files:
+            os.close(fd)
+
+
+def _content(path):
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
 def folder(prefix="mih-"):
     """A new temporary folder (mode 0700) that disappears with the run."""
-    path = tempfile.mkdtemp(prefix=prefix)
-    _client.ask(op="folder", path=path)
-    return path
+    return _client.ask(op="folder", prefix=prefix, parent=tempfile.gettempdir())["path"]
 
 
 def keep():

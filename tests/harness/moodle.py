@@ -102,11 +102,11 @@ class Moodle:
 
     def php(self, *arguments, stdin="", seconds=600, **environment):
         """Runs a PHP script of the tree (or any other arguments of php) and returns its standard output; raises MoodleError when it fails."""
-        done = subprocess.run(["php", *arguments], cwd=self.dir, env=self.environment(**environment), input=stdin, capture_output=True,
-                              text=True, timeout=seconds, check=False)
-        if done.returncode != 0:
-            raise MoodleError(f"php {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-        return done.stdout
+        status, output, errors = guard.run(["php", *arguments], stdin.encode(), env=self.environment(**environment), cwd=self.dir, seconds=seconds)
+        output, errors = output.decode("utf-8", "replace"), errors.decode("utf-8", "replace")
+        if status != 0:
+            raise MoodleError(f"php {' '.join(arguments)}: exit code {status}\n{output[-3000:]}{errors[-3000:]}")
+        return output
 
     def script(self, name, *arguments, **options):
         """Runs a PHP script of this folder inside the site; it gets the tree's folder as first argument and prints JSON, which is returned."""

@@ -12,7 +12,7 @@ require_once($CFG->dirroot . '/user/lib.php');
 
 const PASSWORD = 'World-1234';
 const PEOPLE = [
-    ['Zoë', "O'Brien-Nuñez"], ['李', '小龙'], ['Ольга', 'Иванова'], ['Jürgen', 'Groß & Söhne'], ['Ana', '<Silva>'], ['Ahmed', 'El-Sayed'],
+    ['Zoë', "O'Brien-Nuñez"], ['李', '小龙'], ['Ольга', 'Иванова'], ['Jürgen', 'Groß & Söhne'], ['Ana', 'Silva > Souza'], ['Ahmed', 'El-Sayed'],
 ];
 
 \core\session\manager::set_user(get_admin());

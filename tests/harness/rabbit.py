@@ -1,7 +1,6 @@
 """The broker seen by mih-test-rabbit, the oracle that shares no code with the worker."""
 import json
 import os
-import subprocess
 
 import guard
 
@@ -19,11 +18,10 @@ class Rabbit:
         self._environment = dict(os.environ, MIH_BROKER_URL=url)    # not on the command line, where everybody sees it
 
     def _run(self, *arguments, data=None, seconds=300):
-        done = subprocess.run([self.program, *map(str, arguments)], env=self._environment, input=data, stdin=None if data else subprocess.DEVNULL,
-                              capture_output=True, timeout=seconds, check=False)
-        if done.returncode != 0:
-            raise RabbitError(f"{arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
-        return done.stdout
+        status, output, errors = guard.run([self.program, *arguments], data or b"", env=self._environment, seconds=seconds)
+        if status != 0:
+            raise RabbitError(f"{arguments[0]}: {errors.decode(errors='replace').strip()}")
+        return output
 
     def count(self, queues):
         """Ready messages by queue; None for a queue that does not exist."""

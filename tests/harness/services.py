@@ -8,12 +8,12 @@ The port, the data and the generated credentials stay the same over a restart.  
 its log.  Nothing here needs, uses or disturbs the machine's own servers.
 """
 import os
+import pwd
 import random
 import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import time
 
 import guard
@@ -235,11 +235,10 @@ class RabbitMQ(Server):
 
     def ctl(self, *arguments, seconds=60):
         """Runs rabbitmqctl on this node and returns its standard output; raises ServiceError when it fails."""
-        done = subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", *arguments], env=self._environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=seconds, check=False)
-        if done.returncode != 0:
-            raise ServiceError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
-        return done.stdout
+        status, output, errors = guard.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", *arguments], env=self._environment, seconds=seconds)
+        if status != 0:
+            raise ServiceError(f"rabbitmqctl {' '.join(arguments)}: {output.decode()}{errors.decode()}")
+        return output.decode()
 
     def add_vhost(self, vhost):
         """Makes a virtual host that the user may use; returns its URL."""
@@ -282,13 +281,12 @@ class MariaDB(Server):
         self.socket = os.path.join(self.folder, "s")
         data = os.path.join(self.folder, "data")
         os.mkdir(os.path.join(self.folder, "tmp"))
-        user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-        self._user = user
-        done = subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
-                               "--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        if done.returncode != 0:
-            raise ServiceError(f"mariadb-install-db: {done.stdout}")
+        user = self._user = pwd.getpwuid(os.geteuid()).pw_name
+        status, output, errors = guard.run([shutil.which("mariadb-install-db") or "mariadb-install-db", "--no-defaults", f"--datadir={data}",
+                                            f"--user={user}", "--skip-test-db", "--auth-root-authentication-method=socket",
+                                            f"--auth-root-socket-user={user}"])
+        if status != 0:
+            raise ServiceError(f"mariadb-install-db: {(output + errors).decode(errors='replace')}")
 
     def command(self):
         data = os.path.join(self.folder, "data")
@@ -306,22 +304,22 @@ class MariaDB(Server):
     def ready(self):
         if not os.path.exists(self.socket):
             return False
-        done = self._client("", "SELECT 1")
-        return done.returncode == 0
+        return self._client("", "SELECT 1")[0] == 0
 
     def _client(self, database, sql, *options, user=None, password=None):
         identity = [f"--user={user}", "--protocol=TCP", "--host=127.0.0.1", f"--port={self.port}"] if user else [
-            f"--user=root", f"--socket={self.socket}"]
-        env = dict(os.environ, MYSQL_PWD=password or "")
-        return subprocess.run(["mariadb", "--no-defaults", *identity, "--batch", "--connect-timeout=5", "--default-character-set=utf8mb4", *options,
-                               *([database] if database else [])], input=sql, env=env, capture_output=True, text=True, check=False)
+            "--user=root", f"--socket={self.socket}"]
+        return guard.run(["mariadb", "--no-defaults", *identity, "--batch", "--connect-timeout=5", "--default-character-set=utf8mb4", *options,
+                          *([database] if database else [])], data=sql.encode(), env=dict(os.environ, MYSQL_PWD=password or ""))
 
     def query(self, sql, database=None, user=None, password=None):
         """Runs one or more statements as root, or as another user over TCP; returns the rows as lists of strings (NULL as None)."""
-        done = self._client(self.database if database is None else database, sql, "--skip-column-names", user=user, password=password)
-        if done.returncode != 0:
-            raise ServiceError(f"{done.stderr.strip()}\n    in: {sql[:500]}")
-        return [[None if field == "NULL" else unescape(field) for field in line.split("\t")] for line in done.stdout.splitlines()]
+        status, output, errors = self._client(self.database if database is None else database, sql, "--skip-column-names", user=user,
+                                              password=password)
+        if status != 0:
+            raise ServiceError(f"{errors.decode(errors='replace').strip()}\n    in: {sql[:500]}")
+        lines = output.decode("utf-8").split("\n")[:-1]
+        return [[None if field == "NULL" else unescape(field) for field in line.split("\t")] for line in lines]
 
     def value(self, sql):
         """The first field of the first row, or None."""

@@ -1,0 +1,283 @@
+"""One run of the demo: its servers, its fleet, and the counts of what became of every event.
+
+Demo publishes the recorded events of tests/data; demo_moodle.py derives from it the run with a real Moodle.  The sums come from outside of the fleet:
+what was published, what the services received, what lies in the broker's queues.
+"""
+import json
+import os
+import shlex
+import time
+
+import account
+import fleet
+import guard
+from demo_report import Summary, bar
+from rabbit import Rabbit
+from services import MariaDB, RabbitMQ, free_port
+from sink import Sink
+
+DATA = os.path.join(fleet.TOP, "tests", "data", "moodle-events.jsonl")
+STALL_SECONDS = 60
+OUTBOX_ROWS = 50
+EXCHANGE = "moodle.events"
+
+
+class Demo:
+    """The run with recorded events: schema.sql in place of a Moodle, and a publisher in place of its users."""
+
+    may_repeat = False          # nothing is broken on purpose, so nothing may come twice
+
+    def __init__(self, options, screen):
+        self.options = options
+        self.screen = screen
+        self.arrivals = []      # requests at the services, in order
+        self.expected = 0       # deliveries that the events ask for
+        self.outbox = {}        # message id -> (event name, ms): rows inserted as Moodle leaves them
+        self.publication = None
+
+    # ---- setting up ----
+
+    def start(self):
+        """Servers, tables, services, rules, fleet: everything but the events."""
+        self.start_servers()
+        self.load_tables()
+        self.start_fleet()
+
+    def start_servers(self):
+        """Broker, database, sink."""
+        started = time.monotonic()
+        self.folder = guard.folder("mih-demo-")
+        self.broker = RabbitMQ()
+        self.database = MariaDB()
+        self.sink = Sink()
+        self.rabbit = Rabbit(fleet.program("mih-test-rabbit"), self.broker.url)
+        self.places = {"{sink}": self.sink.url, "{down}": f"http://127.0.0.1:{free_port()}", "{token}": "demo-" + os.urandom(8).hex()}
+        self.screen.say(f"Started RabbitMQ, MariaDB and the services ({time.monotonic() - started:.0f} s): campus-gateway answers at once, "
+                        "learning-analytics takes 200 ms, class-chat is down on purpose.")
+
+    def load_tables(self):
+        """schema.sql, the services and rules of tests/demo, and the fleet's database user."""
+        self.database.load(os.path.join(fleet.TOP, "schema.sql"))
+        ids = {}
+        for service in read_demo("services.json", self.places):
+            ids[service["name"]] = fleet.add_service(self.database, **service)
+        rows = []
+        for rule in read_demo("rules.json"):
+            rule["serviceid"] = ids[rule.pop("service")]
+            rule["id"] = fleet.add_rule(self.database, **rule)
+            rows.append(rule)
+        self.take_rules(ids, rows)
+        self.account = fleet.Account(self.database)
+
+    def take_rules(self, ids, rows):
+        """Remembers the services ({name: id}) and rules that the sums go by."""
+        self.services = {identifier: name for name, identifier in ids.items()}
+        self.rules = account.Rules(rows)
+        self.keys = self.rules.keys({row["id"]: row["eventname"] for row in rows})
+
+    def start_fleet(self):
+        """mih-worker with two processes; returns when every rule is bound at the broker."""
+        self.fleet = fleet.Fleet(self.broker.url, self.database, self.account).start()
+        self.wait_bound("2 worker processes")
+
+    def wait_bound(self, processes):
+        """Waits for the bindings and says so."""
+        self.fleet.wait_bound(self.database, self.keys)
+        self.screen.say(f"Started the fleet: {processes}, {len(self.services)} services, {len(self.rules.service_of)} rules.")
+
+    # ---- the events ----
+
+    def play(self):
+        """Has the events happen and waits for what becomes of them; returns whether all is done (false: nothing moves any more)."""
+        self.screen.say(f"Publishing {self.options.events:,} real Moodle events (from tests/data, each with a new id).")
+        self.publish()
+        done = self.wait_done()
+        self.settle()
+        return done
+
+    def publish(self):
+        """Starts the publisher; some wanted events go through the outbox instead, as when PHP died before it could publish."""
+        rows = min(OUTBOX_ROWS, self.options.events // 10)
+        direct = self.options.events - rows
+        self.publication = self.rabbit.publish(self.folder, EXCHANGE, DATA, direct, app_id="demo")
+        if rows:
+            self.fill_outbox(rows)
+        names = account.event_names(DATA)
+        self.expected = sum(len(self.rules.wanting(names[i % len(names)])) for i in range(direct))
+        self.expected += sum(len(self.rules.wanting(name)) for name, _ in self.outbox.values())
+
+    def fill_outbox(self, count):
+        """Inserts wanted events as rows of the outbox."""
+        with open(DATA, encoding="utf-8") as stream:
+            wanted = [(json.loads(line)["eventname"], line.strip()) for line in stream if line.strip()]
+        wanted = [(name, body) for name, body in wanted if self.rules.wanting(name)]
+        rows = []
+        for i in range(count):
+            name, body = wanted[i * len(wanted) // count]
+            now = int(time.time() * 1000)
+            identifier = uuid7(now)
+            self.outbox[identifier] = (name, now)
+            rows.append({"messageid": identifier, "eventname": name, "payload": body, "timecreated": now // 1000})
+        fleet.insert(self.database, "outbox", rows)
+
+    def still_publishing(self):
+        """Whether more deliveries may become expected."""
+        return self.publication.running()
+
+    # ---- watching ----
+
+    def delivered(self):
+        """Takes in what has arrived; returns how many different deliveries there are."""
+        self.arrivals += self.sink.new_requests()
+        return len({request["id"] for request in self.arrivals})
+
+    def dead_count(self):
+        """Dead letters at the broker."""
+        counts = self.rabbit.count([self.fleet.dead_queue(service) for service in self.services])
+        return sum(count or 0 for count in counts.values())
+
+    def dead_letters(self):
+        """{delivery: reason}"""
+        return account.dead_letters([message for service in self.services
+                                     for message in self.rabbit.drain(self.fleet.dead_queue(service), peek=True)])
+
+    def wait_done(self):
+        """Until every wanted delivery has arrived or is a dead letter; gives up when nothing moves for STALL_SECONDS.  Returns whether it is done."""
+        moved, before, first = time.monotonic(), None, time.monotonic()
+        while True:
+            running = self.still_publishing()
+            state = delivered, dead = self.delivered(), self.dead_count()
+            if delivered + dead >= self.expected:
+                dead = len(self.dead_letters())     # each once: one that came twice must not stand for another
+            done = delivered + dead >= self.expected and not running
+            seconds = time.monotonic() - first
+            self.screen.progress(f"{bar(delivered + dead, self.expected)} {delivered:,} delivered, {dead:,} dead of {self.expected:,} wanted, "
+                                 f"{seconds:.0f} s", final=done)
+            if done:
+                return True
+            self.check_fleet()
+            if state != before:
+                moved, before = time.monotonic(), state
+            if time.monotonic() - moved > STALL_SECONDS:
+                self.screen.say(f"Nothing has moved for {STALL_SECONDS} s.")
+                return False
+            time.sleep(0.25)
+
+    def check_fleet(self):
+        """A fleet that has ended ends the demo."""
+        if not self.fleet.alive():
+            raise self.fleet.failure(f"ended, exit code {self.fleet.process.wait(1)}")
+
+    def settle(self):
+        """A repeat would come late: waits until no request has come for a second."""
+        quiet = time.monotonic()
+        while time.monotonic() - quiet < 1:
+            seen = len(self.arrivals)
+            self.delivered()
+            if len(self.arrivals) != seen:
+                quiet = time.monotonic()
+            time.sleep(0.1)
+
+    # ---- the sums ----
+
+    def facts(self):
+        """What happened, for the sums: see Facts."""
+        self.publication.wait()
+        left = {row[0] for row in self.database.query("SELECT messageid FROM mdl_local_integrationhub_outbox")}
+        facts = Facts()
+        for identifier, milliseconds, name, outcome in self.publication.messages():
+            if outcome in ("confirmed", "returned"):
+                facts.happened[identifier] = name
+                facts.published[identifier] = milliseconds
+        for identifier, (name, milliseconds) in self.outbox.items():
+            facts.happened[identifier] = name
+            if identifier in left:
+                facts.in_outbox[identifier] = name
+            else:
+                facts.published[identifier] = milliseconds
+                facts.relayed.add(identifier)
+        return facts
+
+    def waiting(self, in_outbox):
+        """Deliveries still in the service queues or the outbox.  The fleet must have stopped, so that nothing is held unacknowledged."""
+        found = account.wanted_deliveries(self.rules, in_outbox.items())
+        for service in self.services:
+            for message in self.rabbit.drain(self.fleet.queue(service), peek=True):
+                properties, rule = message["properties"], message["headers"].get("x-mih-rule")
+                rules = [rule] if rule else [wanted for wanted in self.rules.wanting(properties["type"]) if self.rules.service_of[wanted] == service]
+                found |= {f"{properties['message_id']}:{wanted}" for wanted in rules}
+        return found
+
+    def sum_up(self, done):
+        """The summary of the run; the fleet is stopped when it is not done, so that what waits can be counted."""
+        if not done:
+            self.fleet.stop()
+            self.delivered()
+        facts = self.facts()
+        waiting = set() if done else self.waiting(facts.in_outbox)
+        wanted = account.wanted_deliveries(self.rules, facts.happened.items())
+        balance = account.Balance(wanted, [request["id"] for request in self.arrivals], self.dead_letters(), waiting)
+        return Summary(self.services, self.rules, balance, self.arrivals, facts.published, facts.relayed)
+
+    def faults(self, summary, done):
+        """What must not be, in words."""
+        faults = summary.balance.faults()
+        if not self.may_repeat and summary.balance.duplicates:
+            faults.append(f"{summary.balance.duplicates} deliveries arrived more than once, though nothing was interrupted")
+        if not done:
+            faults.append(f"{len(summary.balance.waiting)} deliveries still wait, and nothing moves")
+        return faults
+
+    def tell_more(self, say):
+        """What a kind of run adds to the summary."""
+
+    def how_to_look(self):
+        """Lines for --keep: commands to copy."""
+        tool = from_here(fleet.program("mih-test-rabbit"))
+        queues = " ".join(f"--queue {name(service)}" for service in self.services for name in (self.fleet.queue, self.fleet.dead_queue))
+        return [f"  export MIH_BROKER_URL={self.broker.url}",
+                f"  {tool} count {queues}",
+                f"  {tool} drain --peek --queue {self.fleet.dead_queue(max(self.services))} | head -n 3",
+                f"  {tool} publish --exchange {EXCHANGE} --file {from_here(DATA)} --events 1433",
+                f"  mariadb --no-defaults --socket={self.database.socket} -u root {self.database.database}",
+                "    select id, name, base_url, enabled from mdl_local_integrationhub_svc;",
+                "    select id, eventname, endpoint, enabled from mdl_local_integrationhub_rules;",
+                "    select pid, received, delivered, skipped, dead from mdl_local_integrationhub_worker;",
+                f"  tail -f {self.sink.requests_log}",
+                f"  tail -f {self.fleet.log}",
+                f"  cat {self.fleet.configuration}"]
+
+
+class Facts:
+    """What happened in a run.
+
+    `happened` {message id: event name}: every event that counts; `published` {message id: unix ms}: those that reached the broker;
+    `in_outbox` {message id: event name}: those that have not yet; `relayed`: ids of those that the relay published out of the outbox.
+    """
+
+    def __init__(self):
+        self.happened, self.published, self.in_outbox, self.relayed = {}, {}, {}, set()
+
+
+def read_demo(name, places=None):
+    """A file of tests/demo without its comments, `places` filled in."""
+    with open(os.path.join(fleet.TOP, "tests", "demo", name), encoding="utf-8") as stream:
+        text = stream.read()
+    for place, value in (places or {}).items():
+        text = text.replace(place, value)
+    return [{key: value for key, value in row.items() if key != "comment"} for row in json.loads(text)]
+
+
+def uuid7(milliseconds):
+    """A version 7 UUID, as the plugin makes them."""
+    tail = bytearray(os.urandom(10))
+    tail[0] = 0x70 | tail[0] & 0x0F
+    tail[2] = 0x80 | tail[2] & 0x3F
+    text = f"{milliseconds:012x}{tail.hex()}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def from_here(path):
+    """The path as one would type it in the current folder, quoted for the shell."""
+    relative = os.path.relpath(path)
+    return shlex.quote(path if relative.startswith("..") else relative)
