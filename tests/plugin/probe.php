@@ -5,7 +5,7 @@
 //     others=N      raise N events \core\event\dashboard_viewed
 //     transaction=  commit, rollback, or die: end the script inside the transaction
 //     kill=1        SIGKILL to this process after the commit, before anything is published
-//     late=1        raise three events while the request shuts down
+//     late=1        raise three events while the request shuts down, and answer only then
 //
 // Prints one JSON object: pid, outbox (message ids of the rows that this connection sees before the transaction ends), reads and writes (of the
 // database, by the raising of the events).
@@ -29,7 +29,10 @@ for ($i = 0; $i < optional_param('others', 0, PARAM_INT); $i++) {
 $answer = ['pid' => getmypid(), 'reads' => $DB->perf_get_reads() - $reads, 'writes' => $DB->perf_get_writes() - $writes];
 $answer['outbox'] = $DB->get_fieldset_sql('SELECT messageid FROM {local_integrationhub_outbox} ORDER BY id');
 header('Content-Type: application/json');
-echo json_encode($answer);
+$late = optional_param('late', 0, PARAM_BOOL);
+if (!$late) {
+    echo json_encode($answer);
+}
 if ($transaction === 'die') {
     exit;
 }
@@ -46,10 +49,13 @@ if ($handle) {
 if (optional_param('kill', 0, PARAM_BOOL)) {
     posix_kill(getmypid(), 9);
 }
-if (optional_param('late', 0, PARAM_BOOL)) {
+if ($late) {
     \core_shutdown_manager::register_function($raise, [1]);
     register_shutdown_function($raise, 2);
     register_shutdown_function(function () use ($raise): void {
         register_shutdown_function($raise, 3);
+    });
+    register_shutdown_function(function () use ($answer): void {
+        echo json_encode($answer);
     });
 }

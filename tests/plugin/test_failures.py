@@ -44,7 +44,7 @@ class BrokerTroubles(moodle_site.SiteTest):
         self.addCleanup(self.site.broker.resume)
 
     def test_the_response_is_complete_before_publishing_begins(self):
-        self.change(confirmbudget=10000)
+        self.change(connectbudget=10000, confirmbudget=10000)
         self.site.probe(events=1)           # the process has its connection
         self.site.wait_published(1)
         self.site.wait_outbox(0)
@@ -148,13 +148,14 @@ class Killed(moodle_site.SiteTest):
         self.assertEqual(self.site.published(), [])
 
     def test_while_it_waits_for_the_confirm(self):
-        self.change(confirmbudget=10000)
+        self.change(connectbudget=10000, confirmbudget=10000)
         self.site.probe(events=1)
         self.site.wait_published(1)
         self.site.wait_outbox(0)
         self.site.broker.pause()
         self.addCleanup(self.site.broker.resume)
         answer = self.site.probe(events=1, transaction="commit")
+        self.assertEqual(len(answer["outbox"]), 1)
         os.kill(answer["pid"], signal.SIGKILL)
         wait_until(lambda: self.site.probe()["pid"] != answer["pid"], 20, "a new PHP process")
         self.site.broker.resume()

@@ -329,6 +329,21 @@ final class publisher_test extends \advanced_testcase {
         $this->assertGreaterThanOrEqual(publisher::MAXCOUNT, count($this->rows()));
     }
 
+    public function test_direct_mode_keeps_the_event_when_publishing_breaks(): void {
+        $this->want();
+        set_config('mode', 'direct', 'local_integrationhub');
+        $broken = $this->createMock(broker::class);
+        $broken->method('publish')->willThrowException(new \TypeError('broken'));
+        publisher::set_instance(new publisher($broken, new cooloff()));
+        $this->trigger();
+        try {
+            publisher::instance()->flush();
+            $this->fail('nothing thrown');
+        } catch (\TypeError $e) {
+            $this->assertCount(1, $this->rows());
+        }
+    }
+
     public function test_no_row_is_written_before_the_table_exists(): void {
         $this->want();
         set_config('version', 2026022700, 'local_integrationhub');
