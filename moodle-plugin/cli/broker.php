@@ -69,7 +69,7 @@ cli::run(function () use ($options): void {
         cli_writeln('outbox: ' . $DB->count_records(outbox::TABLE));
         cli_writeln('last failure: ' . ((new cooloff())->reason() ?? '-'));
     } else {
-        $error = (new amqp_broker())->hint(json_encode(['hint' => 'configuration']));
+        $error = amqp_broker::instance()->hint(json_encode(['hint' => 'configuration']));
         if ($error !== null) {
             throw new moodle_exception('error_connect', 'local_integrationhub', '', $error);
         }

@@ -18,6 +18,7 @@ namespace local_integrationhub\admin;
 
 use local_integrationhub\local\amqp_url;
 use local_integrationhub\local\config;
+use local_integrationhub\local\cooloff;
 
 /**
  * The broker URL: encrypted in the database, never shown again; what is shown is the address without the password.
@@ -39,7 +40,12 @@ class setting_brokerurl extends \admin_setting_encryptedpassword {
         } catch (\moodle_exception $e) {
             return $e->getMessage();
         }
-        return parent::write_setting($data);
+        $error = parent::write_setting($data);
+        if ($error === '') {
+            // What was wrong with the old address need not be wrong with the new one.
+            (new cooloff())->clear();
+        }
+        return $error;
     }
 
     /**

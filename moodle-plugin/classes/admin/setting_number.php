@@ -49,7 +49,7 @@ class setting_number extends \admin_setting_configtext {
      */
     public function validate($data) {
         [$min, $max] = $this->limits;
-        if (!preg_match('~^\d{1,9}$~', trim($data)) || $data < $min || $data > $max) {
+        if (!preg_match('~^\d{1,9}$~D', trim($data)) || $data < $min || $data > $max) {
             $a = ['name' => $this->visiblename, 'value' => s($data), 'min' => $min, 'max' => $max];
             return get_string('error_number', 'local_integrationhub', $a);
         }

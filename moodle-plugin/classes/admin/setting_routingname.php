@@ -31,7 +31,7 @@ class setting_routingname extends \admin_setting_configtext {
      * @return mixed true or the error
      */
     public function validate($data) {
-        if (!preg_match('~^[A-Za-z0-9_.:-]{1,100}$~', $data) || strpos($data, 'amq.') === 0) {
+        if (!preg_match('~^[A-Za-z0-9_.:-]{1,100}$~D', $data) || strpos($data, 'amq.') === 0) {
             return get_string('error_routingname', 'local_integrationhub');
         }
         return true;

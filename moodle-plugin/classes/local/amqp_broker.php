@@ -38,8 +38,14 @@ final class amqp_broker implements broker {
     /** Seconds after which the note that a process has connected is thrown away. */
     private const NOTEAGE = 86400;
 
+    /** @var self|null the one of this process */
+    private static $instance = null;
+
     /** @var \AMQPConnection|null */
     private $connection = null;
+
+    /** @var string file that says that this process has connected to the broker being tried; '' for none */
+    private $note = '';
 
     /** @var \AMQPChannel|null in confirm mode */
     private $channel = null;
@@ -55,6 +61,18 @@ final class amqp_broker implements broker {
 
     /** @var float when waiting for it ends at the latest */
     private $deadline = 0.0;
+
+    /**
+     * The broker of this process: whoever needs one shares it, and so its connection.
+     *
+     * @return self
+     */
+    public static function instance(): self {
+        if (self::$instance === null) {
+            self::$instance = new self();
+        }
+        return self::$instance;
+    }
 
     /**
      * Publishes messages to the events exchange.
@@ -207,8 +225,8 @@ final class amqp_broker implements broker {
      */
     private function open(amqp_url $url): void {
         $budget = config::number('connectbudget') / 1000;
-        $note = $this->note_path();
-        if (!CLI_SCRIPT && !file_exists($note)) {
+        $this->note = CLI_SCRIPT ? '' : self::note_path($url);
+        if ($this->note !== '' && !file_exists($this->note)) {
             $this->probe($url, $budget);
         }
         $connection = new \AMQPConnection($this->credentials($url, $budget));
@@ -229,8 +247,8 @@ final class amqp_broker implements broker {
         $this->channel = $channel;
         $this->tag = 0;
         $this->open = [];
-        if (!CLI_SCRIPT && !file_exists($note)) {
-            $this->note($note);
+        if ($this->note !== '' && !file_exists($this->note)) {
+            $this->note();
         }
     }
 
@@ -295,26 +313,30 @@ final class amqp_broker implements broker {
     }
 
     /**
-     * The file that says that this process has connected before.
+     * The file that says that this process has connected to this broker before.
      *
+     * Process ids come again, in a container that is started anew even the same ones: where the system tells when the
+     * process began, that is part of the name.
+     *
+     * @param amqp_url $url
      * @return string
      */
-    private function note_path(): string {
-        return local_folder::path() . '/connected-' . getmypid();
+    private static function note_path(amqp_url $url): string {
+        $stat = explode(' ', substr((string) strrchr((string) @file_get_contents('/proc/self/stat'), ')'), 2));
+        $began = $stat[19] ?? '';
+        return local_folder::path() . '/connected-' . getmypid() . '-' . $began . '-' . md5($url->host . ':' . $url->port);
     }
 
     /**
      * Notes that this process has connected, and throws away the notes of processes long gone.
-     *
-     * @param string $note path
      */
-    private function note(string $note): void {
-        foreach (glob(dirname($note) . '/connected-*') ?: [] as $file) {
+    private function note(): void {
+        foreach (glob(dirname($this->note) . '/connected-*') ?: [] as $file) {
             if (@filemtime($file) < time() - self::NOTEAGE) {
                 @unlink($file);
             }
         }
-        @touch($note);
+        @touch($this->note);
     }
 
     /**
@@ -404,7 +426,9 @@ final class amqp_broker implements broker {
     private function drop(): void {
         $this->channel = null;
         $this->open = [];
-        @unlink($this->note_path());
+        if ($this->note !== '') {
+            @unlink($this->note);
+        }
         if ($this->connection !== null) {
             try {
                 $this->connection->isPersistent() ? $this->connection->pdisconnect() : $this->connection->disconnect();

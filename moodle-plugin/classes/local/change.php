@@ -31,7 +31,7 @@ final class change {
         wanted_events::invalidate();
         try {
             publisher::instance()->hint_configuration();
-        } catch (\Exception $e) {
+        } catch (\Throwable $e) {
             // The fleet looks for changes by itself: a hint that cannot be sent costs two seconds.
             debugging('Integration Hub: hint not sent: ' . $e->getMessage(), DEBUG_DEVELOPER);
         }

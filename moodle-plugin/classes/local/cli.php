@@ -152,7 +152,7 @@ final class cli {
      * @param string $url
      * @return string
      */
-    private static function masked(string $url): string {
-        return preg_replace('~(://[^/:@]*):[^/@]*@~', '$1:***@', $url);
+    public static function masked(string $url): string {
+        return preg_replace('~(://[^/:@]*):[^/]*@~', '$1:***@', $url);
     }
 }

@@ -19,7 +19,8 @@ namespace local_integrationhub\local;
 /**
  * Events that 2.0.0 had queued as ad hoc tasks when the site was upgraded.
  *
- * Each such task is for one rule, so the message goes to that rule's service only, and names the rule.
+ * Each such task is for one rule, so the message goes to that rule's service only, and names the rule. A task that is run
+ * again, because PHP died before Moodle had noted its end, sends the same message id again.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -32,10 +33,11 @@ final class legacy_dispatch {
      *
      * @param int $ruleid
      * @param array $eventdata what \core\event\base::get_data() had returned
+     * @param string $task what tells this task from all others of this site
      * @param broker|null $broker for tests
      * @throws \moodle_exception when the broker does not take it
      */
-    public static function hand_over(int $ruleid, array $eventdata, ?broker $broker = null): void {
+    public static function hand_over(int $ruleid, array $eventdata, string $task, ?broker $broker = null): void {
         global $DB;
         $sql = "SELECT r.id, r.eventname, r.serviceid
                   FROM {local_integrationhub_rules} r
@@ -50,8 +52,10 @@ final class legacy_dispatch {
         }
         $data = $eventdata + ['ip' => null, 'origin' => 'cli', 'realuserid' => null];
         $name = (string) ($data['eventname'] ?? $rule->eventname);
-        $message = new message($name, message::encode($data), (int) ($data['timecreated'] ?? time()), true);
-        $receipt = ($broker ?? new amqp_broker())->redeliver($message, (int) $rule->serviceid, (int) $rule->id);
+        $time = (int) ($data['timecreated'] ?? time());
+        $id = uuid::derived($time, config::site_id() . ' ' . $task);
+        $message = new message($name, message::encode($data), $time, true, $id);
+        $receipt = ($broker ?? amqp_broker::instance())->redeliver($message, (int) $rule->serviceid, (int) $rule->id);
         if (!isset($receipt->safe[$message->id])) {
             $reason = $receipt->error ?? get_string('error_returned', 'local_integrationhub');
             throw new \moodle_exception('error_connect', 'local_integrationhub', '', $reason);

@@ -53,9 +53,10 @@ final class message {
      * @param string $body
      * @param int $timecreated
      * @param bool $wanted
+     * @param string|null $id null: a new one
      */
-    public function __construct(string $eventname, string $body, int $timecreated, bool $wanted) {
-        $this->id = uuid::v7();
+    public function __construct(string $eventname, string $body, int $timecreated, bool $wanted, ?string $id = null) {
+        $this->id = $id ?? uuid::v7();
         $this->eventname = $eventname;
         $this->body = $body;
         $this->timecreated = $timecreated;

@@ -103,7 +103,7 @@ final class publisher {
      */
     public static function instance(): self {
         if (self::$instance === null) {
-            self::$instance = new self(new amqp_broker(), new cooloff());
+            self::$instance = new self(amqp_broker::instance(), new cooloff());
         }
         return self::$instance;
     }
@@ -234,6 +234,9 @@ final class publisher {
             $this->collected = [];
             $this->bytes = 0;
             $this->deliver($messages);
+        } catch (\Throwable $e) {
+            $this->keep($messages);
+            throw $e;
         } finally {
             $this->published = microtime(true);
             $this->flushing = false;

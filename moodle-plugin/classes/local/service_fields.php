@@ -77,9 +77,10 @@ final class service_fields {
      * Refuses what cannot work.
      *
      * @param array $values name => value, of the fields that are set
+     * @param \stdClass|null $old the service as it is, when there is one
      * @throws \moodle_exception naming field and what is accepted
      */
-    public static function validate(array $values): void {
+    public static function validate(array $values, ?\stdClass $old = null): void {
         foreach ($values as $name => $value) {
             if (isset(self::NUMBERS[$name])) {
                 self::validate_number($name, (string) $value, self::NUMBERS[$name]);
@@ -87,15 +88,26 @@ final class service_fields {
         }
         self::validate_choice($values, 'type', self::TYPES);
         self::validate_choice($values, 'auth_type', self::AUTHTYPES);
-        if (array_key_exists('name', $values) && (trim((string) $values['name']) === '' || strlen($values['name']) > 255)) {
+        if (array_key_exists('name', $values) && self::is_bad_name((string) $values['name'])) {
             throw new \moodle_exception('error_name_required', 'local_integrationhub');
         }
         if (preg_match('~[\x00-\x08\x0a-\x1f\x7f]~', (string) ($values['auth_token'] ?? ''))) {
             throw new \moodle_exception('error_token_bytes', 'local_integrationhub');
         }
-        if (array_key_exists('base_url', $values)) {
-            self::validate_url((string) $values['base_url'], (string) ($values['type'] ?? 'rest'));
+        if (array_key_exists('base_url', $values) || array_key_exists('type', $values)) {
+            $url = $values['base_url'] ?? $old->base_url ?? '';
+            self::validate_url((string) $url, (string) ($values['type'] ?? $old->type ?? 'rest'));
         }
+    }
+
+    /**
+     * Whether a name cannot be stored or found again.
+     *
+     * @param string $name
+     * @return bool
+     */
+    private static function is_bad_name(string $name): bool {
+        return trim($name) === '' || \core_text::strlen($name) > 255;
     }
 
     /**
@@ -107,7 +119,7 @@ final class service_fields {
      */
     private static function validate_number(string $name, string $value, array $limits): void {
         [$min, $max] = $limits;
-        if (!preg_match('~^\d{1,9}$~', $value) || $value < $min || $value > $max) {
+        if (!preg_match('~^\d{1,9}$~D', $value) || $value < $min || $value > $max) {
             $a = ['name' => $name, 'value' => $value, 'min' => $min, 'max' => $max];
             throw new \moodle_exception('error_number', 'local_integrationhub', '', $a);
         }

@@ -47,10 +47,32 @@ final class uuid {
             self::$last++;
             self::$counter = 0;
         }
-        $hex = sprintf('%012x7%03x', self::$last, self::$counter);
-        $tail = random_bytes(8);
+        return self::format(self::$last, self::$counter, random_bytes(8));
+    }
+
+    /**
+     * The id of something that may be published again by somebody who does not know the first id: always the same.
+     *
+     * @param int $seconds when it happened
+     * @param string $seed what it is
+     * @return string 36 characters, lower case
+     */
+    public static function derived(int $seconds, string $seed): string {
+        $hash = hash('sha256', $seed, true);
+        return self::format($seconds * 1000, unpack('n', $hash)[1] & 0xfff, substr($hash, 2, 8));
+    }
+
+    /**
+     * Puts the parts together.
+     *
+     * @param int $milliseconds
+     * @param int $counter 12 bits
+     * @param string $tail 8 bytes; two bits are the variant's
+     * @return string
+     */
+    private static function format(int $milliseconds, int $counter, string $tail): string {
         $tail[0] = chr(ord($tail[0]) & 0x3f | 0x80);
-        $hex .= bin2hex($tail);
+        $hex = sprintf('%012x7%03x', $milliseconds & 0xffffffffffff, $counter) . bin2hex($tail);
         return substr($hex, 0, 8) . '-' . substr($hex, 8, 4) . '-' . substr($hex, 12, 4) . '-' . substr($hex, 16, 4)
             . '-' . substr($hex, 20);
     }

@@ -90,11 +90,13 @@ final class wanted_events {
     /**
      * Reads the names from the database.
      *
+     * Not DISTINCT: databases compare names without regard to case and would drop one of two that differ in it.
+     *
      * @return array
      */
     private static function read(): array {
         global $DB;
-        $sql = "SELECT DISTINCT r.eventname
+        $sql = "SELECT r.eventname
                   FROM {local_integrationhub_rules} r
                   JOIN {local_integrationhub_svc} s ON s.id = r.serviceid
                  WHERE r.enabled = 1 AND s.enabled = 1";

@@ -126,15 +126,33 @@ class registry {
      * @return string[] class name with its leading backslash => name for people
      */
     public static function get_all_events_dynamic(): array {
+        global $CFG;
         $events = [];
-        foreach (array_keys(\core_component::get_component_classes_in_namespace(null, 'event')) as $classname) {
-            if (!is_subclass_of($classname, \core\event\base::class) || (new \ReflectionClass($classname))->isAbstract()) {
-                continue;
+        // The files of deprecated events complain as soon as they are loaded; core's own list of events does the same.
+        $debug = $CFG->debug ?? 0;
+        $CFG->debug = 0;
+        try {
+            foreach (array_keys(\core_component::get_component_classes_in_namespace(null, 'event')) as $classname) {
+                if (self::can_be_triggered($classname)) {
+                    $events['\\' . $classname] = self::get_event_display_name($classname);
+                }
             }
-            $events['\\' . $classname] = self::get_event_display_name($classname);
+        } finally {
+            $CFG->debug = $debug;
         }
         \core_collator::asort($events);
         return $events;
+    }
+
+    /**
+     * Whether a class is an event that may still happen.
+     *
+     * @param string $classname
+     * @return bool
+     */
+    private static function can_be_triggered(string $classname): bool {
+        return is_subclass_of($classname, \core\event\base::class) && !(new \ReflectionClass($classname))->isAbstract()
+            && !$classname::is_deprecated();
     }
 
     /**
@@ -187,7 +205,7 @@ class registry {
             }
         }
         $endpoint = (string) ($values['endpoint'] ?? '');
-        if (strlen($endpoint) > 255 || preg_match('~[\x00-\x1f\x7f]~', $endpoint)) {
+        if (\core_text::strlen($endpoint) > 255 || preg_match('~[\x00-\x1f\x7f]~', $endpoint)) {
             throw new \moodle_exception('error_endpoint', 'local_integrationhub');
         }
         return $values;

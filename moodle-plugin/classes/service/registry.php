@@ -99,7 +99,7 @@ class registry {
         global $DB;
         $old = self::get_service_by_id($id);
         $values = self::values($data);
-        service_fields::validate($values + ['type' => $old->type]);
+        service_fields::validate($values, $old);
         if (isset($values['name'])) {
             self::require_free_name($values['name'], $id);
         }

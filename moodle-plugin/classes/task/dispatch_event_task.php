@@ -33,6 +33,6 @@ class dispatch_event_task extends \core\task\adhoc_task {
      */
     public function execute() {
         $data = $this->get_custom_data();
-        legacy_dispatch::hand_over((int) ($data->ruleid ?? 0), (array) ($data->eventdata ?? []));
+        legacy_dispatch::hand_over((int) ($data->ruleid ?? 0), (array) ($data->eventdata ?? []), 'task ' . $this->get_id());
     }
 }

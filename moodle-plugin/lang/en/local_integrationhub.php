@@ -250,6 +250,7 @@ $string['siteid_desc'] = 'Sent with each event (app_id), so that receivers can t
 $string['status_active'] = 'Active';
 $string['status_disabled'] = 'Disabled';
 $string['success'] = 'Success';
+$string['task_consume_later'] = 'Not taken by this version: queue {$a->response_queue} of service {$a->name}.';
 $string['task_consume_responses'] = 'Take messages from response queues';
 $string['task_delete_confirm'] = 'Do you really want to delete this task?';
 $string['task_delete_failed'] = 'The task could not be deleted.';

@@ -250,6 +250,7 @@ $string['siteid_desc'] = 'Se envía con cada evento (app_id), para que los recep
 $string['status_active'] = 'Activo';
 $string['status_disabled'] = 'Desactivado';
 $string['success'] = 'Éxito';
+$string['task_consume_later'] = 'Esta versión no lee la cola {$a->response_queue} del servicio {$a->name}.';
 $string['task_consume_responses'] = 'Tomar mensajes de las colas de respuestas';
 $string['task_delete_confirm'] = '¿Desea realmente eliminar esta tarea?';
 $string['task_delete_failed'] = 'No se pudo eliminar la tarea.';

@@ -1,0 +1,108 @@
+<?php
+// Checks of the plugin's code that need no Moodle: php plain.php CHECK; ends with 1 after naming what is wrong.
+
+define('MOODLE_INTERNAL', true);
+define('TOP', dirname(__DIR__, 2));
+define('PLUGIN', TOP . '/moodle-plugin');
+
+foreach (['event_name', 'uuid', 'message'] as $class) {
+    require(PLUGIN . "/classes/local/$class.php");
+}
+
+use local_integrationhub\local\event_name;
+use local_integrationhub\local\message;
+
+$faults = [];
+
+// Whatever the publisher is given as an event's data, it must make the bytes that the worker's tests read.
+$body = function (string $name, string $line) use (&$faults): void {
+    $made = message::encode(json_decode($line, true));
+    if ($made !== $line) {
+        $faults[] = "$name:\n  is   $line\n  made $made";
+    }
+};
+
+switch ($argv[1] ?? '') {
+    case 'cases':
+        foreach (glob(TOP . '/tests/cases/*/event.json') as $path) {
+            $line = rtrim(file_get_contents($path), "\n");
+            $data = json_decode($line, true);
+            if (is_array($data) && count($data) === 20) {
+                // Those with other keys are damaged or shortened by hand: no publisher made them.
+                $body(basename(dirname($path)), $line);
+                $checked = ($checked ?? 0) + 1;
+            }
+        }
+        if (($checked ?? 0) < 30) {
+            $faults[] = 'fewer than 30 cases found: ' . ($checked ?? 0);
+        }
+        break;
+
+    case 'recorded':
+        foreach (file(TOP . '/tests/data/moodle-events.jsonl', FILE_IGNORE_NEW_LINES) as $number => $line) {
+            $body('line ' . ($number + 1), $line);
+            $data = json_decode($line);
+            // Most names of events are made of these parts; that is another way to the same key.
+            $message = new message($data->eventname, $line, 0, true);
+            $expected = $data->component . '.' . substr($data->eventname, strlen("\\{$data->component}\\event\\"));
+            if ($message->routing_key() !== $expected || event_name::wildcard($data->eventname) !== "\\{$data->component}\\event\\*") {
+                $faults[] = "line $number: routing key {$message->routing_key()}, not $expected";
+            }
+        }
+        break;
+
+    case 'strings':
+        $texts = [];
+        foreach (['en', 'es'] as $language) {
+            $string = [];
+            require(PLUGIN . "/lang/$language/local_integrationhub.php");
+            $texts[$language] = $string;
+            $sorted = array_keys($string);
+            sort($sorted, SORT_STRING);
+            if ($sorted !== array_keys($string)) {
+                $faults[] = "$language: not sorted";
+            }
+        }
+        foreach ([['en', 'es'], ['es', 'en']] as [$one, $other]) {
+            foreach (array_keys(array_diff_key($texts[$one], $texts[$other])) as $key) {
+                $faults[] = "$key is in $one and not in $other";
+            }
+        }
+        $placeholders = function (string $text): array {
+            preg_match_all('~\{\$a[^}]*\}|\{\{\w+\}\}~', $text, $found);
+            sort($found[0]);
+            return $found[0];
+        };
+        foreach (array_intersect_key($texts['en'], $texts['es']) as $key => $text) {
+            if ($placeholders($text) !== $placeholders($texts['es'][$key])) {
+                $faults[] = "$key: other placeholders in es than in en";
+            }
+            if (trim($text) === '' || trim($texts['es'][$key]) === '') {
+                $faults[] = "$key is empty";
+            }
+        }
+        $keys = file(__DIR__ . '/strings-2.0.0.txt', FILE_IGNORE_NEW_LINES);
+        if (count($keys) !== 186) {
+            $faults[] = 'strings-2.0.0.txt has ' . count($keys) . ' keys, not 186';
+        }
+        foreach (array_diff($keys, array_keys($texts['en'])) as $key) {
+            $faults[] = "$key of 2.0.0 is missing";
+        }
+        foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator(PLUGIN, FilesystemIterator::SKIP_DOTS)) as $file) {
+            if ($file->getExtension() !== 'php') {
+                continue;
+            }
+            $code = file_get_contents($file);
+            preg_match_all('~(?:get_string|moodle_exception|lang_string)\(\s*\'([\w:]+)\',\s*\'local_integrationhub\'~', $code, $found);
+            foreach (array_diff($found[1], array_keys($texts['en'])) as $key) {
+                $faults[] = basename($file) . " uses $key, which does not exist";
+            }
+        }
+        break;
+
+    default:
+        $faults[] = 'usage: plain.php cases|recorded|strings';
+}
+
+echo implode("\n", $faults), $faults ? "\n" : '';
+exit($faults ? 1 : 0);

@@ -1,0 +1,205 @@
+"""What goes wrong between Moodle and the broker: nothing is lost, and users do not wait."""
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import fleet
+import moodle_site
+from services import free_port, wait_until, write_file
+from sink import Sink
+
+
+class Listener:
+    """A port that accepts connections, counts them and closes them at once: what is left of a broker that is restarting."""
+
+    def __init__(self):
+        self.port, self.accepted = free_port(), 0
+        self.socket = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            connection.close()
+
+    def close(self):
+        """Ends it."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+class BrokerTroubles(moodle_site.SiteTest):
+    """Broker away, hanging, or without the exchange."""
+
+    def pause_broker(self):
+        """The broker keeps its connections and answers nothing, until the end of the test at the latest."""
+        self.site.broker.pause()
+        self.addCleanup(self.site.broker.resume)
+
+    def test_the_response_is_complete_before_publishing_begins(self):
+        self.change(connectbudget=10000, confirmbudget=10000)
+        self.site.probe(events=1)           # the process has its connection
+        self.site.wait_published(1)
+        self.site.wait_outbox(0)
+        self.pause_broker()
+        began = time.monotonic()
+        rows = self.site.probe(events=2, transaction="commit")["outbox"]
+        print(f"      page complete after {1000 * (time.monotonic() - began):.0f} ms, its process waits for the broker", flush=True)
+        # The broker has confirmed nothing: had the page waited for it, it would have given up after 10 s, and the rows would stay for the relay.
+        self.assertEqual(self.site.outbox(), rows)
+        self.site.broker.resume()
+        self.site.wait_outbox(0)
+        self.assertEqual([message["properties"]["message_id"] for message in self.site.wait_published(2)], rows)
+
+    def test_a_broker_that_hangs_costs_the_process_its_budget_and_the_user_nothing(self):
+        self.site.serve(1)                  # a process without a connection
+        self.pause_broker()
+        began = time.monotonic()
+        rows = self.site.probe(events=2, transaction="commit")["outbox"]
+        page = time.monotonic() - began
+        self.site.wait_idle()
+        free = time.monotonic() - began
+        print(f"      page complete after {1000 * page:.0f} ms, its process free after {1000 * free:.0f} ms (budget to connect: 250 ms)", flush=True)
+        self.assertEqual(self.site.outbox(), rows)
+        # The library's own time-out is 12 s; this is no measurement but tells the two apart.
+        self.assertLess(free, 8)
+        self.assertTrue(os.path.exists(self.site.cooloff_file()))
+
+    def test_a_connection_that_hangs_is_given_up(self):
+        self.site.probe(events=1)
+        self.site.wait_published(1)
+        self.site.wait_outbox(0)
+        self.pause_broker()
+        rows = self.site.probe(events=2, transaction="commit")["outbox"]
+        self.site.wait_idle()
+        self.assertEqual(self.site.outbox(), rows)
+        self.site.broker.resume()
+        os.unlink(self.site.cooloff_file())
+        self.site.published()               # the broker may have read the two from the socket
+        self.site.probe(events=1)
+        self.site.wait_outbox(2)
+        self.assertEqual(len(self.site.wait_published(1)), 1)
+
+    def test_broker_away_rows_stay_and_the_pause_keeps_others_from_trying(self):
+        listener = Listener()
+        self.addCleanup(listener.close)
+        self.change(brokerurl=f"amqp://u:p@127.0.0.1:{listener.port}/", cooloff=600)
+        self.site.probe(events=2)
+        self.site.wait_idle()
+        tried = listener.accepted
+        self.assertGreater(tried, 0)
+        self.assertEqual(len(self.site.outbox()), 2)
+        for _ in range(5):
+            self.site.probe(events=1, others=1)
+        self.site.wait_idle()
+        self.assertEqual(listener.accepted, tried, "tried during the pause")
+        self.assertEqual(len(self.site.outbox()), 7)
+        os.utime(self.site.cooloff_file(), (1, 1))      # the pause is over
+        self.site.probe(events=1)
+        self.site.wait_idle()
+        self.assertGreater(listener.accepted, tried)
+        self.assertEqual(len(self.site.outbox()), 8)
+
+    def test_an_exchange_that_is_not_there(self):
+        self.site.settings(exchange="nowhere")
+        self.addCleanup(self.site.settings, exchange=moodle_site.EXCHANGE)
+        self.site.probe(events=2)
+        self.site.wait_idle()
+        self.assertEqual(len(self.site.outbox()), 2)
+        with open(self.site.cooloff_file(), encoding="utf-8") as stream:
+            self.assertIn("nowhere", stream.read())
+
+    def test_without_a_broker_wanted_events_wait(self):
+        self.change(brokerurl="")
+        self.site.probe(events=2, others=2)
+        self.site.wait_idle()
+        self.assertEqual(len(self.site.outbox()), 2)
+
+    def test_direct_mode_writes_no_row_unless_publishing_fails(self):
+        self.change(mode="direct")
+        self.assertEqual(self.site.probe(events=3, transaction="commit")["outbox"], [])
+        self.assertEqual(len(self.site.wait_published(3)), 3)
+        self.assertEqual(self.site.outbox(), [])
+        self.assertEqual(self.site.probe(events=1, transaction="rollback")["outbox"], [])
+        self.change(brokerurl=f"amqp://u:p@127.0.0.1:{free_port()}/")
+        self.site.probe(events=3, others=3)
+        self.site.wait_idle()
+        self.assertEqual(len(self.site.outbox()), 3)
+        self.site.probe(events=1)           # during the pause
+        self.site.wait_idle()
+        self.assertEqual(len(self.site.outbox()), 4)
+        self.assertEqual(self.site.published(), [])
+
+
+class Killed(moodle_site.SiteTest):
+    """PHP dies by SIGKILL."""
+
+    def test_between_commit_and_publish(self):
+        for count in range(1, 6):
+            self.assertEqual(self.site.probe_that_dies(events=1, transaction="commit", kill=1), 502)
+            self.assertEqual(len(self.site.outbox()), count)
+        self.assertEqual(self.site.published(), [])
+
+    def test_while_it_waits_for_the_confirm(self):
+        self.change(connectbudget=10000, confirmbudget=10000)
+        self.site.probe(events=1)
+        self.site.wait_published(1)
+        self.site.wait_outbox(0)
+        self.site.broker.pause()
+        self.addCleanup(self.site.broker.resume)
+        answer = self.site.probe(events=1, transaction="commit")
+        self.assertEqual(len(answer["outbox"]), 1)
+        os.kill(answer["pid"], signal.SIGKILL)
+        wait_until(lambda: self.site.probe()["pid"] != answer["pid"], 20, "a new PHP process")
+        self.site.broker.resume()
+        self.assertEqual(self.site.outbox(), answer["outbox"])
+
+
+class Fleet(moodle_site.SiteTest):
+    """The worker fleet with the configuration that the site prints."""
+
+    def test_the_printed_configuration_is_right_and_the_relay_publishes_what_php_left_behind(self):
+        site = self.site
+        sink = Sink()
+        self.addCleanup(sink.close)
+        account = fleet.Account(site.database)
+        site.settings(exchange="moodle.events")
+        self.addCleanup(site.settings, exchange=moodle_site.EXCHANGE)
+        site.moodle.cli("service", "--update=probe", f"--url={sink.url}/fast")
+        self.assertEqual(site.probe_that_dies(events=3, transaction="commit", kill=1), 502)
+        rows = site.outbox()
+        status, text, warning = site.cli("worker_config", f"--user={account.user}", "--password-stdin", stdin=account.password + "\n")
+        self.assertEqual(status, 0, warning)
+        self.assertIn("passwords", warning)
+        worker = fleet.Fleet(site.broker.url, site.database, account)
+        self.addCleanup(worker.close)
+        write_file(worker.configuration, text)
+        status, output, errors = run([fleet.program("mih-worker"), "--config", worker.configuration, "--check-config"])
+        self.assertEqual(status, 0, output + errors)
+        worker.start()
+        found = []
+
+        def arrived():
+            found.extend(request["id"].split(":")[0] for request in sink.new_requests())
+            return len(found) >= 3
+        wait_until(arrived, 60, "the three events at the service")
+        self.assertEqual(sorted(found), sorted(rows))
+        site.wait_outbox(0)
+        # A page's own event takes the direct way.
+        site.probe(events=1)
+        wait_until(lambda: arrived() and len(found) == 4, 30, "the page's event at the service")
+        site.wait_outbox(0)
+        self.assertEqual(worker.stop(), 0)
+
+
+def run(command):
+    """(exit code, standard output, standard error)."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
