@@ -24,6 +24,7 @@ enum service_type { SERVICE_REST, SERVICE_SOAP, SERVICE_AMQP };
 enum service_auth { AUTH_NONE, AUTH_BEARER, AUTH_APIKEY };
 
 enum {
+    SERVICE_NAME_SIZE = 101,
     SERVICE_DEFAULT_TIMEOUT_S = 5,   /* for a time-out of 0 or less */
     SERVICE_MAX_TIMEOUT_S = 20 * 60, /* below the broker's limit for unacknowledged messages */
     SERVICE_MAX_CONCURRENCY = 1024,
@@ -72,7 +73,7 @@ struct rule {
 
 struct service {
     int64_t id;
-    char *name;
+    char *name; /* as people may see it: its first 100 bytes, safe (utf8.h) */
     enum service_type type;
     char *base_url;
     char *url_prefix; /* base_url with exactly one slash at its end */
