@@ -151,6 +151,7 @@ static void masks_passwords(void **state)
         {"amqp://a:secret@h, amqps://b:secret@i", "amqp://a:***@h,amqps://b:***@i"},
         {"amqp://u:secret", "amqp://***"},
         {"secret", "***"},
+        {"u:secret@amqp://h", "***"},
         {"amqp://u:sec,ret@h", "amqp://***,***"},
         {"", "***"},
     };
