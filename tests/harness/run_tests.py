@@ -10,7 +10,7 @@ import time
 
 import fleet
 
-SECTIONS = ("unit", "integration", "plugin", "lint", "sanitize")
+SECTIONS = ("unit", "integration", "plugin", "lint", "fuzz", "sanitize")
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 UNIT_SECONDS = 300
 
@@ -158,6 +158,8 @@ class Run:
         if "lint" in self.chosen:
             self.section("lint", script, "tests/lint/run")
             self.build("build with clang, warnings are errors", "build-clang", "Release", "clang")
+        if "fuzz" in self.chosen:
+            self.section("fuzz", script, "tests/fuzz/run")
         if "sanitize" in self.chosen:
             self.sanitize()
 
