@@ -93,7 +93,7 @@ static bool read_field(const amqp_field_value_t *v, amqp_bytes_t *ret_text, int6
         *ret_number = v->value.boolean != 0;
         return true;
     case AMQP_FIELD_KIND_I8:
-        *ret_number = v->value.i8;
+        *ret_number = (int64_t)v->value.i8;
         return true;
     case AMQP_FIELD_KIND_U8:
         *ret_number = v->value.u8;

@@ -184,9 +184,12 @@ static const char *parse(struct span s, struct bus_url *url)
     if (wrong == NULL) {
         wrong = parse_host(authority, url);
     }
+    /* An "@" may come from a password with a "/" in it: nobody shall guess which is which. */
     if (wrong == NULL && s.len > 0 &&
-        (memchr(s.start, '/', s.len) != NULL || !decode(s, url->vhost))) {
-        wrong = "the virtual host must be percent-encoded (%2F for /), 255 bytes at most";
+        (memchr(s.start, '/', s.len) != NULL || memchr(s.start, '@', s.len) != NULL ||
+         !decode(s, url->vhost))) {
+        wrong =
+            "the virtual host must be percent-encoded (%2F for /, %40 for @), 255 bytes at most";
     }
     return wrong;
 }
@@ -252,12 +255,22 @@ static void append(char *text, size_t size, size_t *used, struct span s)
     text[*used] = '\0';
 }
 
+/* Length of "letters://" at the start of s, or 0. */
+static size_t scheme_length(struct span s)
+{
+    size_t n = 0;
+
+    while (n < s.len && isalpha((unsigned char)s.start[n])) {
+        n++;
+    }
+    return n > 0 && s.len - n >= 3 && memcmp(s.start + n, "://", 3) == 0 ? n + 3 : 0;
+}
+
 /* One URL, not necessarily a valid one: whatever may be part of a password is left out. */
 static void mask_one(struct span s, char *ret_text, size_t size, size_t *used)
 {
     const struct span stars = {":***", 4};
-    const char *scheme = s.len > 0 ? memmem(s.start, s.len, "://", 3) : NULL;
-    size_t skip = scheme != NULL ? (size_t)(scheme - s.start) + 3 : 0;
+    size_t skip = scheme_length(s);
     struct span head = {s.start, skip};
     struct span rest = {s.start + skip, s.len - skip};
     long at = last_of(rest, '@');

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/conf_value.h"
+#include "common/utf8.h"
 
 extern char **environ;
 
@@ -30,6 +31,7 @@ struct reader {
 static int __attribute__((format(printf, 3, 4)))
 fail(struct conf_error *error, const struct source *at, const char *format, ...)
 {
+    char text[sizeof(error->text)];
     size_t n = 0;
     if (at->line)
         n = (size_t)snprintf(error->text, sizeof(error->text), "%.200s:%u: ", at->path, at->line);
@@ -37,8 +39,10 @@ fail(struct conf_error *error, const struct source *at, const char *format, ...)
         n = (size_t)snprintf(error->text, sizeof(error->text), "%.200s: ", at->path);
     va_list args;
     va_start(args, format);
-    vsnprintf(error->text + n, sizeof(error->text) - n, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    /* What it quotes goes to a terminal. */
+    utf8_copy_safe(error->text + n, sizeof(error->text) - n, text, strlen(text));
     return -EINVAL;
 }
 

@@ -14,7 +14,7 @@ static char escape_of(unsigned char c)
 {
     if (c < 0x20)
         return "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu"[c];
-    return c == '"' || c == '\\' || c == '/' ? (char)c : 0;
+    return (char)(c == '"' || c == '\\' || c == '/' ? c : 0);
 }
 
 static const char hex_digits[] = "0123456789abcdef";

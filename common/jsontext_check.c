@@ -195,34 +195,38 @@ static const unsigned char *skip_digits(const unsigned char *p, const unsigned c
     return p;
 }
 
+/* The exponent at p, if there is one: its end; p without one; NULL when it has no digits. */
+static const unsigned char *exponent_end(const unsigned char *p, const unsigned char *end)
+{
+    if (p == end || (*p != 'e' && *p != 'E'))
+        return p;
+    p++;
+    if (p < end && (*p == '+' || *p == '-'))
+        p++;
+    const unsigned char *digits = p;
+    p = skip_digits(p, end);
+    return p == digits ? NULL : p;
+}
+
 /* End of the number at p by the grammar of RFC 8259, section 6; NULL when it is none. */
 static const unsigned char *number_end(const unsigned char *p, const unsigned char *end,
                                        bool *ret_integer)
 {
-    *ret_integer = true;
     if (p < end && *p == '-')
         p++;
     const unsigned char *digits = p;
     p = skip_digits(p, end);
     if (p == digits || (*digits == '0' && p - digits > 1))
         return NULL;
+    const unsigned char *integer = p;
     if (p < end && *p == '.') {
-        *ret_integer = false;
         digits = ++p;
         p = skip_digits(p, end);
         if (p == digits)
             return NULL;
     }
-    if (p < end && (*p == 'e' || *p == 'E')) {
-        *ret_integer = false;
-        p++;
-        if (p < end && (*p == '+' || *p == '-'))
-            p++;
-        digits = p;
-        p = skip_digits(p, end);
-        if (p == digits)
-            return NULL;
-    }
+    p = exponent_end(p, end);
+    *ret_integer = p == integer;
     return p;
 }
 
@@ -399,13 +403,12 @@ static int scan_all(struct scan *s)
 static int scan_text(const char *text, size_t len, unsigned max_depth, struct jsonview *view,
                      char *ret_reason, size_t reason_size)
 {
-    struct scan s;
-    s.start = s.at = (const unsigned char *)text;
-    s.end = s.start + len;
-    s.depth = 0;
-    s.max_depth = max_depth < JSONTEXT_MAX_DEPTH ? max_depth : JSONTEXT_MAX_DEPTH;
-    s.fault = NULL;
-    s.view = view;
+    const unsigned char *start = (const unsigned char *)text;
+    struct scan s = {.start = start,
+                     .at = start,
+                     .end = start + len,
+                     .max_depth = max_depth < JSONTEXT_MAX_DEPTH ? max_depth : JSONTEXT_MAX_DEPTH,
+                     .view = view};
     int r = scan_all(&s);
     if (r == -EBADMSG)
         snprintf(ret_reason, reason_size, "%s, at byte %zu", s.fault, (size_t)(s.at - s.start));

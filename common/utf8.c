@@ -1,5 +1,9 @@
 #include "common/utf8.h"
 
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
 /* Length that the first byte announces, and the bits of the character that it carries. */
 static size_t lead(unsigned char byte, uint32_t *ret_bits)
 {
@@ -88,4 +92,28 @@ size_t utf8_invalid_at(const char *text, size_t len)
         at += n;
     }
     return len;
+}
+
+void utf8_copy_safe(char *ret_text, size_t size, const char *text, size_t len)
+{
+    size_t used = 0;
+    for (size_t at = 0; at < len;) {
+        uint32_t c = 0;
+        size_t n = utf8_decode(text + at, len - at, &c);
+        bool is_safe = n > 0 && c >= 0x20 && (c < 0x7f || c > 0x9f);
+        size_t width = is_safe ? n : (n > 0 ? n : 1) * 4;
+        if (used + width >= size) {
+            break;
+        }
+        if (is_safe) {
+            memcpy(ret_text + used, text + at, n);
+        } else {
+            for (size_t i = 0; i < width / 4; i++) {
+                (void)snprintf(ret_text + used + 4 * i, 5, "\\x%02x", (unsigned char)text[at + i]);
+            }
+        }
+        used += width;
+        at += n > 0 ? n : 1;
+    }
+    ret_text[used] = '\0';
 }

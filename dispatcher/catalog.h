@@ -24,6 +24,7 @@ enum service_type { SERVICE_REST, SERVICE_SOAP, SERVICE_AMQP };
 enum service_auth { AUTH_NONE, AUTH_BEARER, AUTH_APIKEY };
 
 enum {
+    SERVICE_NAME_SIZE = 101,
     SERVICE_DEFAULT_TIMEOUT_S = 5,   /* for a time-out of 0 or less */
     SERVICE_MAX_TIMEOUT_S = 20 * 60, /* below the broker's limit for unacknowledged messages */
     SERVICE_MAX_CONCURRENCY = 1024,
@@ -57,32 +58,32 @@ struct rule_row {
 
 struct rule {
     int64_t id;
-    char *eventname;             /* \component\event\name, or with * as the last part */
-    size_t prefix_len;           /* of a wildcard: bytes before the * */
+    char *eventname;   /* \component\event\name, or with * as the last part */
+    size_t prefix_len; /* of a wildcard: bytes before the * */
     bool wildcard;
     bool enabled;
-    char routing_key[256];       /* "" when the event name is not valid: see fault */
-    char method[12];             /* upper case */
-    struct template *endpoint;   /* text template */
-    char *constant_url;          /* the whole URL, when no event has a say in it; else NULL */
-    struct template *payload;    /* JSON template; NULL: the whole event */
-    char *fault;                 /* why it cannot be used, or NULL */
+    char routing_key[256];     /* "" when the event name is not valid: see fault */
+    char method[12];           /* upper case */
+    struct template *endpoint; /* text template */
+    char *constant_url;        /* the whole URL, when no event has a say in it; else NULL */
+    struct template *payload;  /* JSON template; NULL: the whole event */
+    char *fault;               /* why it cannot be used, or NULL */
     const struct service *service;
 };
 
 struct service {
     int64_t id;
-    char *name;
+    char *name; /* as people may see it: its first 100 bytes, safe (utf8.h) */
     enum service_type type;
     char *base_url;
-    char *url_prefix;            /* base_url with exactly one slash at its end */
+    char *url_prefix; /* base_url with exactly one slash at its end */
     enum service_auth auth;
-    char *auth_header;           /* "Authorization: Bearer ..." or "X-API-Key: ...", or NULL */
+    char *auth_header; /* "Authorization: Bearer ..." or "X-API-Key: ...", or NULL */
     int64_t timeout_ms;
     unsigned max_concurrency;
     bool enabled;
-    char *fault;                 /* why no rule of it can be used, or NULL */
-    struct rule *rules;          /* sealed: exact names first, sorted; then wildcards */
+    char *fault;        /* why no rule of it can be used, or NULL */
+    struct rule *rules; /* sealed: exact names first, sorted; then wildcards */
     size_t n_rules;
     size_t n_exact;
     const struct rule **rules_by_id; /* the same, sorted by id */

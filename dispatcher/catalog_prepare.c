@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/envelope.h"
+#include "common/utf8.h"
 #include "dispatcher/catalog_impl.h"
 #include "dispatcher/request.h"
 #include "dispatcher/template.h"
@@ -46,13 +47,12 @@ static int set_fault(char **fault, const char *format, ...)
 
 static int service_fault(struct service *s, const char *what)
 {
-    return set_fault(&s->fault, "policy: %s (service %lld, %.100s)", what, (long long)s->id,
-                     s->name);
+    return set_fault(&s->fault, "policy: %s (service %lld, %s)", what, (long long)s->id, s->name);
 }
 
 static int rule_fault(struct rule *rule, const char *what)
 {
-    return set_fault(&rule->fault, "policy: %s (rule %lld, service %lld, %.100s)", what,
+    return set_fault(&rule->fault, "policy: %s (rule %lld, service %lld, %s)", what,
                      (long long)rule->id, (long long)rule->service->id, rule->service->name);
 }
 
@@ -135,6 +135,14 @@ static int prepare_base(struct service *s)
     return s->url_prefix ? 0 : -ENOMEM;
 }
 
+/* A name as it may stand in a reason; NULL when memory is out. */
+static char *displayed(const char *name)
+{
+    char text[SERVICE_NAME_SIZE];
+    utf8_copy_safe(text, sizeof(text), name, strlen(name));
+    return strdup(text);
+}
+
 int service_prepare(struct service *s, const struct service_row *row)
 {
     s->id = row->id;
@@ -143,7 +151,7 @@ int service_prepare(struct service *s, const struct service_row *row)
                           SERVICE_MAX_TIMEOUT_S) *
                     1000;
     s->max_concurrency = (unsigned)clamp(row->max_concurrency, 1, SERVICE_MAX_CONCURRENCY);
-    s->name = strdup(or_empty(row->name));
+    s->name = displayed(or_empty(row->name));
     s->base_url = strdup(or_empty(row->base_url));
     if (!s->name || !s->base_url) {
         return -ENOMEM;

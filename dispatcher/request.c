@@ -66,7 +66,7 @@ void request_release(struct request *r)
 static int refuse(const struct build *b, const char *what)
 {
     const struct request *r = b->request;
-    (void)snprintf(b->reason, b->reason_size, "policy: %s (rule %lld, service %lld, %.100s)", what,
+    (void)snprintf(b->reason, b->reason_size, "policy: %s (rule %lld, service %lld, %s)", what,
                    (long long)r->rule->id, (long long)r->service->id, r->service->name);
     return -EBADMSG;
 }

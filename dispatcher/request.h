@@ -32,8 +32,8 @@ struct request {
     const struct rule *rule;
     char method[12];
     struct buf url;
-    struct buf body;               /* empty for GET; else sent with Content-Type */
-    const char *raw_body;          /* instead of body: the event's own bytes, borrowed */
+    struct buf body;      /* empty for GET; else sent with Content-Type */
+    const char *raw_body; /* instead of body: the event's own bytes, borrowed */
     size_t raw_body_len;
     char *headers[REQUEST_MAX_HEADERS]; /* "Name: value"; point into header_text or the service */
     size_t n_headers;
@@ -42,15 +42,15 @@ struct request {
 };
 
 void request_init(struct request *r);
-void request_reset(struct request *r);   /* empties it, keeps the memory */
+void request_reset(struct request *r); /* empties it, keeps the memory */
 void request_release(struct request *r);
 
 /* Builds it, whatever was in it before. now_s is the webhook-timestamp. 0, or -EBADMSG with the
  * reason ("policy: ...", as it will stand in the dead letter), or -ENOMEM.
  * After a failure the request holds service and rule, and must not be sent. */
 int request_build(struct request *r, const struct service *service, const struct rule *rule,
-                  const struct envelope *event, int64_t now_s, char *ret_reason,
-                  size_t reason_size) __attribute__((warn_unused_result));
+                  const struct envelope *event, int64_t now_s, char *ret_reason, size_t reason_size)
+    __attribute__((warn_unused_result));
 
 /* The body that is sent, whichever it is; "" when there is none. */
 const char *request_body(const struct request *r, size_t *ret_len);

@@ -177,7 +177,7 @@ static int apply_iso8601(struct template_value *v, struct buf *out, char *ret_re
                          size_t reason_size)
 {
     int64_t seconds = 0;
-    struct tm tm;
+    struct tm tm = {0};
     int r = seconds_of(v, &seconds);
     time_t when = (time_t)seconds;
     if (r == 0 && !gmtime_r(&when, &tm)) {

@@ -174,33 +174,6 @@ static const char *phrase_of(int status)
     return NULL;
 }
 
-/* Copies remote text so that it is safe in a log, a header and a page: control bytes and what is
- * not UTF-8 become \xNN, and it ends between two characters within size. */
-static void copy_remote(char *ret_text, size_t size, const char *text)
-{
-    size_t len = strnlen(text, OUTCOME_TEXT_SIZE);
-    size_t used = 0;
-    for (size_t at = 0; at < len;) {
-        uint32_t c = 0;
-        size_t n = utf8_decode(text + at, len - at, &c);
-        bool is_safe = n > 0 && c >= 0x20 && (c < 0x7f || c > 0x9f);
-        size_t width = is_safe ? n : (n > 0 ? n : 1) * 4;
-        if (used + width >= size) {
-            break;
-        }
-        if (is_safe) {
-            memcpy(ret_text + used, text + at, n);
-        } else {
-            for (size_t i = 0; i < width / 4; i++) {
-                (void)snprintf(ret_text + used + 4 * i, 5, "\\x%02x", (unsigned char)text[at + i]);
-            }
-        }
-        used += width;
-        at += n > 0 ? n : 1;
-    }
-    ret_text[used] = '\0';
-}
-
 static void http_reason(const struct outcome *o, const char *text, char *ret_reason, size_t size)
 {
     const char *phrase = phrase_of(o->status);
@@ -257,7 +230,7 @@ void verdict_of(const struct outcome *o, struct verdict *ret_verdict)
     if (p->honours_retry_after && o->retry_after_s > p->not_before_s) {
         ret_verdict->not_before_s = o->retry_after_s;
     }
-    copy_remote(text, sizeof(text), o->text);
+    utf8_copy_safe(text, sizeof(text), o->text, strnlen(o->text, OUTCOME_TEXT_SIZE));
     if (o->kind == OUTCOME_HTTP) {
         http_reason(o, text, ret_verdict->reason, sizeof(ret_verdict->reason));
     } else {

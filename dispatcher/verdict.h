@@ -12,23 +12,23 @@ enum { VERDICT_REASON_SIZE = 512, OUTCOME_TEXT_SIZE = 256 };
 
 /* What happened, as the transport saw it. */
 enum outcome_kind {
-    OUTCOME_HTTP,         /* a whole answer: status is valid */
+    OUTCOME_HTTP, /* a whole answer: status is valid */
     OUTCOME_DNS,
     OUTCOME_CONNECT,
     OUTCOME_TIMEOUT,
-    OUTCOME_BROKEN,       /* reset, partial, empty or garbled answer, answer too large */
-    OUTCOME_TLS,          /* certificate not valid, handshake refused */
-    OUTCOME_INVALID,      /* the request itself cannot be sent: URL, header, template, policy */
-    OUTCOME_LOCAL,        /* our own fault: out of memory or descriptors */
-    OUTCOME_CANCELLED,    /* given up by us, at shutdown */
+    OUTCOME_BROKEN,    /* reset, partial, empty or garbled answer, answer too large */
+    OUTCOME_TLS,       /* certificate not valid, handshake refused */
+    OUTCOME_INVALID,   /* the request itself cannot be sent: URL, header, template, policy */
+    OUTCOME_LOCAL,     /* our own fault: out of memory or descriptors */
+    OUTCOME_CANCELLED, /* given up by us, at shutdown */
 };
 
 struct outcome {
     enum outcome_kind kind;
-    int status;                      /* HTTP status, 0 without one */
-    int64_t retry_after_s;           /* -1: none */
+    int status;            /* HTTP status, 0 without one */
+    int64_t retry_after_s; /* -1: none */
     int64_t latency_us;
-    char text[OUTCOME_TEXT_SIZE];    /* the transport's words; the location of a redirect */
+    char text[OUTCOME_TEXT_SIZE]; /* the transport's words; the location of a redirect */
 };
 
 enum verdict_kind { VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_REJECT };
@@ -37,9 +37,9 @@ enum verdict_breaker { BREAKER_SUCCESS, BREAKER_FAILURE, BREAKER_NEUTRAL };
 struct verdict {
     enum verdict_kind kind;
     enum verdict_breaker breaker;
-    bool counts;              /* the attempt counts */
-    unsigned max_attempts;    /* 0: the service's own; else at most so many */
-    int64_t not_before_s;     /* seconds from now at the least */
+    bool counts;           /* the attempt counts */
+    unsigned max_attempts; /* 0: the service's own; else at most so many */
+    int64_t not_before_s;  /* seconds from now at the least */
     bool lower_concurrency;
     bool disable_rule;
     bool warn;

@@ -179,7 +179,7 @@ static void look_at_drain(evutil_socket_t fd, short what, void *context)
 
 static void drain(struct child *c)
 {
-    static const struct timeval interval = {.tv_usec = DRAIN_LOOK_MS * 1000};
+    static const struct timeval interval = {.tv_usec = DRAIN_LOOK_MS * 1000L};
 
     if (c->phase == PHASE_DRAINING || c->phase == PHASE_GIVING_UP)
         return;
@@ -429,7 +429,7 @@ static int make(struct child *c)
 static void unmake(struct child *c)
 {
     topology_stop(c->topology);
-    for (size_t i = 0; i < sizeof c->signals / sizeof *c->signals; i++)
+    for (size_t i = 0; i < sizeof c->signals / sizeof(struct event *); i++)
         if (c->signals[i])
             event_free(c->signals[i]);
     if (c->second)

@@ -141,12 +141,16 @@ static void beat_done(struct store_job *job, int result, const char *reason)
 /* Resident bytes, 0 when /proc does not tell. */
 static int64_t resident_bytes(void)
 {
+    char line[128];
+    char *end = line;
     long pages = 0;
     FILE *statm = fopen("/proc/self/statm", "re");
     if (!statm)
         return 0;
-    if (fscanf(statm, "%*s %ld", &pages) != 1)
-        pages = 0;
+    if (fgets(line, sizeof line, statm)) {
+        (void)strtol(line, &end, 10); /* the whole size comes first */
+        pages = strtol(end, NULL, 10);
+    }
     fclose(statm);
     return (int64_t)pages * sysconf(_SC_PAGESIZE);
 }

@@ -82,10 +82,10 @@ static uint16_t free_channel(struct intake *in)
 {
     uint16_t max = in->bus ? bus_channel_max(in->bus) : 0;
 
-    for (uint16_t channel = CONTROL_CHANNEL + 1; channel <= MAX_CHANNEL && channel <= max;
+    for (unsigned channel = CONTROL_CHANNEL + 1; channel <= MAX_CHANNEL && channel <= max;
          channel++)
         if (!in->by_channel[channel])
-            return channel;
+            return (uint16_t)channel;
     if (in->bus && log_every(&in->warned_s, 60, timing_unix_s()))
         log_error("more services than the broker allows channels: some are not consumed",
                   "channel_max", log_number(max), NULL);
@@ -306,7 +306,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 int intake_new(struct context *ctx, const struct bus_options *options, struct deadletters *letters,
                const struct intake_hooks *hooks, struct intake **ret_intake)
 {
-    static const struct timeval interval = {.tv_usec = TICK_MS * 1000};
+    static const struct timeval interval = {.tv_usec = TICK_MS * 1000L};
     struct intake *in = calloc(1, sizeof *in);
     int r;
 
@@ -342,7 +342,7 @@ static int add_lane(struct intake *in, int64_t service_id)
 
     if (in->n_lanes == in->cap_lanes) {
         size_t cap = in->cap_lanes ? in->cap_lanes * 2 : 16;
-        struct lane **lanes = realloc(in->lanes, cap * sizeof *lanes);
+        struct lane **lanes = realloc(in->lanes, cap * sizeof(struct lane *));
 
         if (!lanes)
             return -ENOMEM;

@@ -92,7 +92,7 @@ int job_add_rule(struct job *job, const struct rule *rule)
 {
     if (job->n_rules == job->cap_rules) {
         size_t cap = job->cap_rules ? job->cap_rules * 2 : 4;
-        const struct rule **rules = realloc(job->rules, cap * sizeof *rules);
+        const struct rule **rules = realloc(job->rules, cap * sizeof(const struct rule *));
 
         if (!rules)
             return -ENOMEM;

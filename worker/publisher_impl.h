@@ -1,5 +1,7 @@
-/* What the two sides of the publisher share: publisher.c runs in the loop, publisher_thread.c on
- * the thread. */
+/*
+ * What the two sides of the publisher share, and nobody else includes: publisher.c runs in the
+ * loop, publisher_thread.c on the thread.
+ */
 #ifndef MIH_WORKER_PUBLISHER_IMPL_H
 #define MIH_WORKER_PUBLISHER_IMPL_H
 

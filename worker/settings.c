@@ -112,7 +112,7 @@ static const struct conf_setting settings[] = {
     {"database", "socket", CONF_TEXT, FIELD(database_socket), .fallback = "", .check = check_path,
      .help = "Unix socket of the server; used instead of host and port when set."},
     {"database", "user", CONF_TEXT, FIELD(database_user), .fallback = "mih", .check = check_filled,
-     .help = "User to log in as; deploy/grants.sql has what it needs."},
+     .help = "User to log in as; deploy/grants.sh gives what it needs."},
     {"database", "password", CONF_SECRET, FIELD(database_password), .fallback = "",
      .help = "Its password."},
     {"database", "name", CONF_TEXT, FIELD(database_name), .fallback = "moodle",

@@ -181,7 +181,8 @@ class Moodle:
 
     def serve(self, children=4, ini=""):
         """Serves the site by php-fpm and nginx on a free port until the end of the `with` block (or `stop_serving`)."""
-        ini = f"max_input_vars = 5000\nmemory_limit = 256M\nopcache.enable = 1\nopcache.memory_consumption = 192\nopcache.max_accelerated_files = 20000\n{ini}"
+        ini = ("max_input_vars = 5000\nmemory_limit = 256M\nopcache.enable = 1\nopcache.memory_consumption = 192\n"
+               f"opcache.max_accelerated_files = 20000\n{ini}")
         self.fpm = services.PhpFpm(ini=ini, children=children)
         self._servers.append(self.fpm)
         self.nginx = services.Nginx(NGINX.replace("{root}", self.dir).replace("{fpm}", self.fpm.socket))

@@ -10,7 +10,7 @@ import time
 
 import fleet
 
-SECTIONS = ("unit", "integration", "plugin", "lint", "sanitize")
+SECTIONS = ("unit", "integration", "plugin", "lint", "fuzz", "sanitize")
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 UNIT_SECONDS = 300
 
@@ -83,7 +83,8 @@ def integration_tests(folder, smoke=False, names=()):
     """tests/integration in a process of its own; its lines go straight to the screen."""
     with tempfile.NamedTemporaryFile(suffix=".json") as result:
         command = [sys.executable, os.path.join(fleet.TOP, "tests", "harness", "integration.py"), "--result", result.name]
-        status = subprocess.run(command + ["--smoke"] * smoke + list(names), cwd=fleet.TOP, env=dict(os.environ, MIH_BUILD=folder), check=False).returncode
+        environment = dict(os.environ, MIH_BUILD=folder)
+        status = subprocess.run(command + ["--smoke"] * smoke + list(names), cwd=fleet.TOP, env=environment, check=False).returncode
         text = result.read()
     if not text:
         print(f"FAIL integration.py ended with {status} before it could count")
@@ -157,6 +158,8 @@ class Run:
         if "lint" in self.chosen:
             self.section("lint", script, "tests/lint/run")
             self.build("build with clang, warnings are errors", "build-clang", "Release", "clang")
+        if "fuzz" in self.chosen:
+            self.section("fuzz", script, "tests/fuzz/run")
         if "sanitize" in self.chosen:
             self.sanitize()
 
@@ -172,8 +175,8 @@ class Run:
 
 def main():
     """Entry point; 0 when something ran and nothing failed."""
-    parser = argparse.ArgumentParser(prog="run-tests", description="Runs the project's tests; without an option, all of them.  The last line is the sum: "
-                                     "N passed, N failed, N skipped.")
+    parser = argparse.ArgumentParser(prog="run-tests", description="Runs the project's tests; without an option, all of them.  The last line is the "
+                                     "sum: N passed, N failed, N skipped.")
     for section in SECTIONS:
         parser.add_argument(f"--{section}", action="store_true", help=f"run the section {section}")
     parser.add_argument("names", nargs="*", metavar="NAME", help="with --integration: only tests whose name holds this")

@@ -62,7 +62,7 @@ def write_file(path, text, mode=0o600):
 
 
 class Server:
-    """What the servers have in common.  A subclass gives name, program, `prepare` (once), `command` (argv, env) and `ready` (raises or false: not yet)."""
+    """What servers have in common.  A subclass gives name, program, `prepare` (once), `command` (argv, env), `ready` (raises or false: not yet)."""
 
     name = "server"
     program = ""

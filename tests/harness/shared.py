@@ -201,7 +201,8 @@ class Hub:
                 moved, before = time.monotonic(), state
             if time.monotonic() - moved > stall:
                 counts = self.rabbit.count([self.fleet.queue(service) for service in self.services])
-                raise TimeoutError(f"stalled at {state[0]} delivered + {state[1]} dead of {len(wanted)}; queues {counts}\n{guard.tail(self.fleet.log, 40)}")
+                raise TimeoutError(f"stalled at {state[0]} delivered + {state[1]} dead of {len(wanted)}; queues {counts}\n"
+                                   f"{guard.tail(self.fleet.log, 40)}")
             time.sleep(0.1)
 
     def balance(self, waiting=()):

@@ -13,8 +13,11 @@ STATUSES = (400, 404, 429, 500, 503)
 
 _HTTP = """
     default_type application/json;
-    log_format mih escape=json '{"at":$msec,"took":$request_time,"id":"$http_webhook_id","method":"$request_method","uri":"$request_uri","status":$status,"connection":$connection}';
-    log_format mihbody escape=json '{"at":$msec,"took":$request_time,"id":"$http_webhook_id","method":"$request_method","uri":"$request_uri","status":$status,"connection":$connection,"authorization":"$http_authorization","apikey":"$http_x_api_key","type":"$http_content_type","agent":"$http_user_agent","traceparent":"$http_traceparent","timestamp":"$http_webhook_timestamp","body":"$request_body"}';
+    log_format mih escape=json '{"at":$msec,"took":$request_time,"id":"$http_webhook_id","method":"$request_method","uri":"$request_uri",'
+        '"status":$status,"connection":$connection}';
+    log_format mihbody escape=json '{"at":$msec,"took":$request_time,"id":"$http_webhook_id","method":"$request_method","uri":"$request_uri",'
+        '"status":$status,"connection":$connection,"authorization":"$http_authorization","apikey":"$http_x_api_key","type":"$http_content_type",'
+        '"agent":"$http_user_agent","traceparent":"$http_traceparent","timestamp":"$http_webhook_timestamp","body":"$request_body"}';
     access_log {folder}/requests.jsonl mih{buffer};
     keepalive_requests 1000000000;
     keepalive_timeout 3600s;

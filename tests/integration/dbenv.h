@@ -21,7 +21,7 @@ static inline struct db_options dbenv_options(void)
     const char *tls = dbenv("MIH_TEST_DB_TLS", "auto");
     return (struct db_options){
         .host = dbenv("MIH_TEST_DB_HOST", "127.0.0.1"),
-        .port = atoi(dbenv("MIH_TEST_DB_PORT", "3306")),
+        .port = (int)strtol(dbenv("MIH_TEST_DB_PORT", "3306"), NULL, 10),
         .socket = dbenv("MIH_TEST_DB_SOCKET", ""),
         .user = dbenv("MIH_TEST_DB_USER", "mih"),
         .password = dbenv("MIH_TEST_DB_PASSWORD", ""),

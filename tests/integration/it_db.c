@@ -17,7 +17,9 @@
 #include "common/timing.h"
 #include "tests/integration/dbenv.h"
 
-enum { MIB = 1024 * 1024, MAX_COLUMNS = 12 };
+#define MIB ((size_t)1024 * 1024)
+
+enum { MAX_COLUMNS = 12 };
 
 struct seen {
     int rows;
@@ -373,7 +375,7 @@ static void a_killed_connection_is_a_lost_one(void **state)
 
 static void a_hanging_server_is_a_time_out(void **state)
 {
-    const pid_t server = atoi(dbenv("MIH_TEST_DB_PID", "0"));
+    const pid_t server = (pid_t)strtol(dbenv("MIH_TEST_DB_PID", "0"), NULL, 10);
     if (server <= 1)
         skip();
     const struct db_options o = dbenv_options();

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -161,7 +162,7 @@ static void obey(struct program *p, const char *line)
     else if (strcmp(line, "die") == 0)
         raise(SIGKILL);
     else if (strncmp(line, "end ", 4) == 0)
-        end(p, atoi(line + 4));
+        end(p, (int)strtol(line + 4, NULL, 10));
 }
 
 static void on_input(evutil_socket_t fd, short what, void *argument)
@@ -197,7 +198,7 @@ static int start(struct program *p, const char *namespace, int64_t interval_ms)
 int main(int argc, char **argv)
 {
     struct program p = {.counters = {.received = 11, .delivered = 7, .skipped = 3, .dead = 1}};
-    const struct timeval tick = {.tv_usec = TICK_MS * 1000};
+    const struct timeval tick = {.tv_usec = TICK_MS * 1000L};
     log_init("it_store", LOG_LEVEL_INFO);
     p.base = event_base_new();
     if (start(&p, argc > 1 ? argv[1] : "mih", 500) != 0)

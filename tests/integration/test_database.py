@@ -9,7 +9,6 @@ import os
 import pathlib
 import queue
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -124,6 +123,8 @@ class DatabaseCase(unittest.TestCase):
 
 
 class ModuleTest(DatabaseCase):
+    """The C tests of the module, on the real server."""
+
     def test_the_module(self):
         done = subprocess.run([BUILD / "bin/it_db"], env=environment(self.server), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=120, check=False)
@@ -132,6 +133,8 @@ class ModuleTest(DatabaseCase):
 
 
 class SchemaTest(DatabaseCase):
+    """schema.sql and Moodle's install.xml."""
+
     def test_schema_sql_is_what_install_xml_says(self):
         self.assertEqual((ROOT / "schema.sql").read_text(encoding="utf-8"), xmldb.schema(ROOT / "moodle-plugin/db/install.xml"))
 
@@ -154,6 +157,8 @@ class SchemaTest(DatabaseCase):
 
 
 class GrantsTest(DatabaseCase):
+    """What deploy/grants.sh allows, and what it does not."""
+
     ALLOWED = (
         "SELECT id, name, auth_token, max_concurrency FROM {svc}",
         "SELECT * FROM {rules}",
@@ -274,6 +279,7 @@ class TlsServer(services.MariaDB):
 
 
 def openssl(*arguments):
+    """Runs openssl."""
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 

@@ -19,6 +19,7 @@ STUB = ROOT / "tests/stub/http_stub.py"
 
 
 def openssl(*arguments):
+    """Runs openssl."""
     subprocess.run(["openssl", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.PIPE)
 
@@ -97,6 +98,8 @@ class OldServer:
 
 
 class RestTransport(unittest.TestCase):
+    """The transport against services that answer well, badly and not at all."""
+
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="mih-rest-"))

@@ -32,6 +32,7 @@ class Line:
 
 
 def alive(pid):
+    """True while the process runs; one that ended and was not waited for does not."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
@@ -40,6 +41,8 @@ def alive(pid):
 
 
 class Supervised(unittest.TestCase):
+    """A supervisor of its own for each test, with children that do as they are told."""
+
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mih-supervisor-"))
         self.addCleanup(shutil.rmtree, self.folder)
@@ -120,6 +123,8 @@ class Supervised(unittest.TestCase):
 
 
 class Life(Supervised):
+    """From the start to the end."""
+
     def test_starts_the_children_tells_systemd_and_drains_at_sigterm(self):
         self.configure()
         self.launch()
@@ -177,6 +182,8 @@ class Life(Supervised):
 
 
 class Restarts(Supervised):
+    """Children that die, in every way."""
+
     def test_restarts_a_killed_child_with_doubling_back_off(self):
         self.configure()
         self.launch()
@@ -231,6 +238,8 @@ class Restarts(Supervised):
 
 
 class Watchdog(Supervised):
+    """A child that is stuck."""
+
     def test_is_not_fed_while_a_child_is_stuck(self):
         self.configure()
         self.order(0, "stuck")
@@ -252,6 +261,8 @@ class Watchdog(Supervised):
 
 
 class Reload(Supervised):
+    """SIGHUP."""
+
     def test_changes_the_number_of_children_and_passes_sighup_on(self):
         self.configure()
         self.launch()
@@ -309,6 +320,8 @@ class Reload(Supervised):
 
 
 class Quiet(Supervised):
+    """SIGTSTP and SIGCONT."""
+
     def test_repeats_the_signal_until_the_child_reports_so(self):
         self.order(0, "misses TSTP")
         self.configure()

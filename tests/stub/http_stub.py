@@ -35,7 +35,6 @@ import signal
 import socket
 import ssl
 import struct
-import sys
 import time
 import urllib.parse
 
@@ -240,6 +239,7 @@ class Stub:
 
 
 def tls_context(options):
+    """What the server shows to who connects; None without TLS."""
     if not options.tls:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

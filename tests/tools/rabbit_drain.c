@@ -24,7 +24,7 @@ static void say_message(const amqp_envelope_t *envelope)
     json_object_object_add(out, "redelivered", json_object_new_boolean(envelope->redelivered));
     json_object_object_add(out, "properties", json_from_properties(&message->properties));
     json_object_object_add(out, "headers",
-                           message->properties._flags & AMQP_BASIC_HEADERS_FLAG
+                           (message->properties._flags & AMQP_BASIC_HEADERS_FLAG) != 0
                                ? json_from_table(&message->properties.headers)
                                : json_object_new_object());
     json_object_object_add(out, "body", json_from_bytes(message->body.bytes, message->body.len));
@@ -44,7 +44,7 @@ static int is_empty(struct link *link, const char *queue)
 /* Prints the next message: 1; 0 when none came in time; -1. */
 static int take_one(struct link *link, bool acknowledge)
 {
-    struct timeval limit = {.tv_usec = IDLE_MS * 1000};
+    struct timeval limit = {.tv_usec = IDLE_MS * 1000L};
     amqp_envelope_t envelope;
     amqp_maybe_release_buffers(link->connection);
     amqp_rpc_reply_t reply = amqp_consume_message(link->connection, &envelope, &limit, 0);

@@ -86,8 +86,8 @@ static struct json_object *base64(const unsigned char *p, size_t length)
         group |= i + 2 < length ? p[i + 2] : 0;
         *out++ = digit[group >> 18];
         *out++ = digit[group >> 12 & 63];
-        *out++ = i + 1 < length ? digit[group >> 6 & 63] : '=';
-        *out++ = i + 2 < length ? digit[group & 63] : '=';
+        *out++ = (char)(i + 1 < length ? digit[group >> 6 & 63] : '=');
+        *out++ = (char)(i + 2 < length ? digit[group & 63] : '=');
     }
     struct json_object *string = json_object_new_string_len(text, (int)(out - text));
     free(text);
@@ -110,7 +110,7 @@ static bool field_integer(const amqp_field_value_t *field, int64_t *ret_value)
 {
     switch (field->kind) {
     case AMQP_FIELD_KIND_I8:
-        *ret_value = field->value.i8;
+        *ret_value = (int64_t)field->value.i8;
         return true;
     case AMQP_FIELD_KIND_U8:
         *ret_value = field->value.u8;

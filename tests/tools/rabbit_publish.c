@@ -271,6 +271,8 @@ static int publish(struct publisher *p)
 {
     uint64_t count = p->options->events ? p->options->events : p->n_events;
     uint64_t start = now_ms();
+    if (p->n_events == 0 || count == 0)
+        return complain("no events");
     p->sent = calloc(count, sizeof *p->sent);
     if (!p->sent)
         return complain("out of memory");
@@ -288,7 +290,7 @@ static int publish(struct publisher *p)
 int command_publish(struct link *link, const struct options *options)
 {
     struct publisher p = {.link = link, .options = options};
-    size_t length;
+    size_t length = 0;
     if (!options->exchange || !options->file)
         return complain("publish needs --exchange and --file");
     char *text = read_whole(options->file, &length);

@@ -47,7 +47,7 @@ char *read_whole(const char *path, size_t *ret_length)
         length += fread(text + length, 1, room - length - 1, stream);
         good = !ferror(stream);
     }
-    good = good && feof(stream);
+    good = good && text && feof(stream);
     if (!good) {
         complain("%s: %s", path, strerror(errno));
         free(text);
@@ -123,11 +123,11 @@ int command_raw(struct link *link, const struct options *given)
     }
     amqp_table_entry_t entries[LIST_MAX];
     amqp_basic_properties_t properties;
-    size_t length;
+    size_t length = 0;
     char *body = read_whole(options.file ? options.file : "-", &length);
     if (!body)
         return -1;
-    amqp_bytes_t bytes = {.len = length, .bytes = body};
+    amqp_bytes_t bytes = {length, body};
     int decision = fill_properties(&options, entries, &properties);
     amqp_confirm_select(link->connection, 1);
     if (decision == 0)

@@ -148,7 +148,7 @@ static void in_any_order_everything_settled_is_acknowledged_once(void **state)
         srandom(seed);
         ackwindow_init(&w);
         while (next < 2000 || n_open > 0) {
-            if (next < 2000 && n_open < (size_t)(seed * 2) && random() % 2) {
+            if (next < 2000 && n_open < (size_t)seed * 2 && random() % 2) {
                 deliver(&w, next, next);
                 open[n_open++] = next++;
             } else if (n_open > 0) {

@@ -202,6 +202,21 @@ static void names_what_is_wrong_with_a_service(void **state)
     }
 }
 
+/* Reasons go into logs, headers and tables, which take no line feed and no half character. */
+static void makes_names_safe_for_reasons(void **state)
+{
+    (void)state;
+    const struct service *s = NULL;
+    struct service_row row = plain_service;
+    row.name = "two\nlines \xc3";
+    row.base_url = "ftp://h";
+    struct catalog *c = seal_service(row, &s);
+    assert_string_equal(s->name, "two\\x0alines \\xc3");
+    assert_string_equal(s->fault, "policy: base_url must begin with http:// or https:// (service "
+                                  "3, two\\x0alines \\xc3)");
+    catalog_unref(c);
+}
+
 static void takes_the_base_urls_that_people_use(void **state)
 {
     (void)state;
@@ -557,6 +572,7 @@ int main(void)
         cmocka_unit_test(prepares_a_service),
         cmocka_unit_test(fills_in_what_a_row_leaves_open),
         cmocka_unit_test(names_what_is_wrong_with_a_service),
+        cmocka_unit_test(makes_names_safe_for_reasons),
         cmocka_unit_test(takes_the_base_urls_that_people_use),
         cmocka_unit_test(prepares_a_rule),
         cmocka_unit_test(joins_base_and_endpoint_as_the_existing_plugin),

@@ -145,6 +145,8 @@ static void errors_name_the_line_the_key_and_what_is_accepted(void **state)
         {"[two]\nflag = maybe", ":2: two.flag: maybe is not accepted: yes, no"},
         {"[two]\nmode = slow", ":2: two.mode: slow is not accepted: fast, safe"},
         {"[one]\nname = a!", ":2: one.name: a! is not accepted: anything without !"},
+        {"[one]\nn\x1b[2J\xff = a",
+         ":2: unknown key n\\x1b[2J\\xff in [one]; known are: name, password, urls"},
         {"[one]\nname = a\tb", ":2: one.name: control characters are not accepted"},
         {"[two]\ncount = 1\ncount = 1", ":3: two.count stands twice, first in line 2"},
         {"[two]\ncuont = 1",

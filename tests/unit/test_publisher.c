@@ -89,7 +89,7 @@ static struct publisher *start(struct event_base *base, const char *urls, struct
 
 static void turn_loop(struct event_base *base, int ms)
 {
-    const struct timeval delay = {ms / 1000, (ms % 1000) * 1000};
+    const struct timeval delay = {ms / 1000, (ms % 1000) * 1000L};
 
     event_base_loopexit(base, &delay);
     event_base_dispatch(base);

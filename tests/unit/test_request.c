@@ -403,12 +403,13 @@ static void refuses_a_query_of_a_scalar(void **state)
 static void refuses_what_is_too_large(void **state)
 {
     (void)state;
+    static const size_t KIB = 1024;
     struct fixture f;
-    char *event = calloc(1, 300 * 1024);
+    char *event = calloc(1, 300 * KIB);
     assert_non_null(event);
     (void)snprintf(event, 100, "{\"v\":\"");
-    memset(event + 6, 'x', 250 * 1024);
-    memcpy(event + 6 + 250 * 1024, "\"}", 3);
+    memset(event + 6, 'x', 250 * KIB);
+    memcpy(event + 6 + 250 * KIB, "\"}", 3);
     const struct case_ endpoint = {.endpoint = "{{v}}", .event = event};
     build(&f, &endpoint, UUID, "T");
     assert_int_equal(f.result, -EBADMSG);

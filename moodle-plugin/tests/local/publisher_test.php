@@ -138,7 +138,8 @@ final class publisher_test extends \advanced_testcase {
         $this->assertSame($row->messageid, $message->id);
         $this->assertSame($row->payload, $message->body);
         $this->assertSame('core.user_loggedin', $message->routing_key());
-        $this->assertMatchesRegularExpression('~^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$~', $message->id);
+        $uuid = '~^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$~';
+        $this->assertMatchesRegularExpression($uuid, $message->id);
     }
 
     public function test_several_rules_make_one_row(): void {
