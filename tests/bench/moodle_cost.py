@@ -226,8 +226,8 @@ def lines(result):
         spread = "{:+,.1f} ({:+,.1f} to {:+,.1f})".format(*(row[f"page_added_{end}us"] / 1000 for end in ("", "from_", "to_")))
         yield (f"{line}{row['trigger_added_us']:>+11,.0f}{row['first_trigger_added_us']:>+10,.0f}{row['trigger_cpu_added_us']:>+11,.0f}"
                f"{before:>14}{pages}{spread:>32}{row['page_cpu_added_us'] / 1000:>+7,.1f}")
-    yield ("first: the first trigger() of a request. Predecessor: what version 2.0.0 of the PHP-only Integration Hub adds, measured elsewhere. CPU: of "
-           "trigger(); of the page with the publishing after the response, which the user does not wait for.")
+    yield ("first: the first trigger() of a request. Predecessor: what version 2.0.0 of the PHP-only Integration Hub adds, measured elsewhere. "
+           "CPU: of trigger(); of the page with the publishing after the response, which the user does not wait for.")
 
 
 def say(text):

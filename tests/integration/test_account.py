@@ -22,6 +22,8 @@ def balance(arrivals, dead=None, waiting=(), wanted=(f"{FIRST}:1", f"{FIRST}:2")
 
 
 class Rules(unittest.TestCase):
+    """Which rules want an event."""
+
     def test_an_event_goes_to_every_rule_that_names_it_and_to_wildcards_of_its_component(self):
         for name, wanting in ((r"\core\event\user_created", {1, 2}), (r"\mod_quiz\event\attempt_submitted", {3, 4}),
                               (r"\mod_quiz\event\course_module_viewed", {3}), (r"\mod_quizzes\event\attempt_submitted", set()),
@@ -39,6 +41,8 @@ class Rules(unittest.TestCase):
 
 
 class Balance(unittest.TestCase):
+    """published = delivered + dead + waiting, and what does not add up."""
+
     def test_all_delivered_is_no_fault(self):
         self.assertEqual([], balance([f"{FIRST}:1", f"{FIRST}:2"]).faults())
 
@@ -81,6 +85,8 @@ class Balance(unittest.TestCase):
 
 
 class Figures(unittest.TestCase):
+    """Percentiles and rates."""
+
     def test_percentiles_are_nearest_rank(self):
         hundred = list(range(1, 101))
         for values, share, expected in ((hundred, 0.50, 50), (hundred, 0.95, 95), (hundred, 0.99, 99), ([7], 0.99, 7), ([1, 2], 0.5, 1),

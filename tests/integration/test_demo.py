@@ -116,6 +116,8 @@ class Run:
 
 
 class DemoTest(unittest.TestCase):
+    """A demo run as a user runs it, and what it leaves."""
+
     seconds = 900
 
     def launch(self, *options, **more):
@@ -136,7 +138,8 @@ class DemoTest(unittest.TestCase):
         self.assertEqual(0, run.end(), run.text())
         summary = json.loads(run.output["stdout"])
         self.assertEqual(1, run.output["stdout"].count("\n"))
-        self.assertEqual({"published", "wanted", "delivered", "dead", "waiting", "lost", "duplicates", "p50_ms", "p99_ms", "per_second"}, set(summary))
+        self.assertEqual({"published", "wanted", "delivered", "dead", "waiting", "lost", "duplicates", "p50_ms", "p99_ms", "per_second"},
+                         set(summary))
         self.assertEqual((events, 0, 0, 0), tuple(summary[key] for key in ("published", "waiting", "lost", "duplicates")))
         self.assertEqual(summary["wanted"], summary["delivered"] + summary["dead"])
         return summary
@@ -202,6 +205,8 @@ class Ending(DemoTest):
 
 
 class Output(DemoTest):
+    """What it prints, and where."""
+
     def test_two_at_once_each_print_one_object_and_leave_nothing(self):
         runs = [self.launch("--json", "--events", events) for events in ("2000", "1")]
         for run, events in zip(runs, (2000, 1)):
@@ -229,8 +234,9 @@ class Output(DemoTest):
             self.assertRegex(run.output["stdout"], pattern)
 
     def test_a_mistyped_option_is_told_at_once(self):
-        for options, word in ((["--events", "0"], "'0' is not a whole number"), (["--events", "many"], "'many' is not"), (["--events", "-5"], "'-5' is not"),
-                              (["--moodle", "/nowhere"], "no tree of Moodle"), (["--event", "5"], "unrecognized"), (["--keep=yes"], "ignored explicit")):
+        for options, word in ((["--events", "0"], "'0' is not a whole number"), (["--events", "many"], "'many' is not"),
+                              (["--events", "-5"], "'-5' is not"), (["--moodle", "/nowhere"], "no tree of Moodle"),
+                              (["--event", "5"], "unrecognized"), (["--keep=yes"], "ignored explicit")):
             with self.subTest(options=options):
                 run = self.launch(*options)
                 self.assertEqual(2, run.end(), run.text())
@@ -239,11 +245,15 @@ class Output(DemoTest):
 
 
 class Terminal(io.StringIO):
+    """A terminal that shows one changing line."""
+
     def isatty(self):
         return True
 
 
 class Progress(unittest.TestCase):
+    """The progress on a terminal and in a pipe."""
+
     def screen(self, stream):
         screen = Screen(False)
         screen.stream, screen.live = stream, stream.isatty()
