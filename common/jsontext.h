@@ -2,7 +2,8 @@
  * JSON as text: the strict check that json-c leaves open, and the printer of payloads.
  *
  * json-c accepts single quotes, NaN, Infinity and raw control characters, clamps integers of
- * more than 64 bits, puts U+FFFD for half a surrogate pair and cuts keys at \u0000, all silently.
+ * more than 64 bits, puts U+FFFD for half a surrogate pair (and for some whole ones, see
+ * jsonview.c) and cuts keys at \u0000, all silently.
  * jsontext_check() runs before it and refuses what RFC 8259 refuses, and everything that json-c
  * would alter: integers outside of int64 and uint64, numbers that become infinite (1e400) or are
  * longer than 1024 characters, half surrogate pairs, \u0000 in keys (in values it is kept),

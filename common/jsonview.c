@@ -135,6 +135,44 @@ const struct jsonview_node *jsonview_element(const struct jsonview *v,
     return i < array->end ? &v->nodes[i] : NULL;
 }
 
+/* The next escaped surrogate pair of checked text; NULL when there is none. */
+static const char *next_pair(const char *at, const char *end)
+{
+    while ((at = memchr(at, '\\', (size_t)(end - at)))) {
+        if (at[1] == 'u' && (at[2] | 0x20) == 'd' && strchr("89abAB", at[3]))
+            return at;
+        at += 2;
+    }
+    return NULL;
+}
+
+/* Appends checked text with characters in place of escaped pairs: json-c 0.16 puts U+FFFD for all
+ * pairs whose character is 0xd800 to 0xdfff beyond a multiple of 0x10000, as in CJK extension F. */
+static void undo_pairs(const char *text, size_t len, struct buf *out)
+{
+    const char *end = text + len;
+    const char *pair;
+
+    while ((pair = next_pair(text, end))) {
+        buf_add(out, text, (size_t)(pair - text));
+        text = decode_unicode(pair + 2, out);
+    }
+    buf_add(out, text, (size_t)(end - text));
+}
+
+static int tree_of(const char *text, size_t len, struct json_object **ret_tree)
+{
+    struct json_tokener *parser = json_tokener_new_ex(JSONTEXT_MAX_DEPTH + 1);
+
+    if (!parser)
+        return -ENOMEM;
+    *ret_tree = json_tokener_parse_ex(parser, text, (int)len);
+    if (!*ret_tree && json_tokener_get_error(parser) == json_tokener_continue)
+        *ret_tree = json_tokener_parse_ex(parser, "", 1); /* a number ends with what follows it */
+    json_tokener_free(parser);
+    return *ret_tree ? 0 : -ENOMEM; /* the text was checked: nothing else can be wrong */
+}
+
 int jsonview_tree(const struct jsonview *v, const struct jsonview_node *node,
                   struct json_object **ret_tree)
 {
@@ -144,14 +182,16 @@ int jsonview_tree(const struct jsonview *v, const struct jsonview_node *node,
     bool quoted = node->type == JSONVIEW_STRING;
     const char *start = jsonview_bytes(v, node) - quoted;
     size_t len = node->len + 2 * (size_t)quoted;
-    struct json_tokener *parser = json_tokener_new_ex(JSONTEXT_MAX_DEPTH + 1);
-    if (!parser)
-        return -ENOMEM;
-    *ret_tree = json_tokener_parse_ex(parser, start, (int)len);
-    if (!*ret_tree && json_tokener_get_error(parser) == json_tokener_continue)
-        *ret_tree = json_tokener_parse_ex(parser, "", 1); /* a number ends with what follows it */
-    json_tokener_free(parser);
-    return *ret_tree ? 0 : -ENOMEM; /* the text was checked: nothing else can be wrong */
+    if (!next_pair(start, start + len))
+        return tree_of(start, len, ret_tree);
+    struct buf text;
+    buf_init(&text, len);
+    undo_pairs(start, len, &text);
+    int r = buf_error(&text);
+    if (r == 0)
+        r = tree_of(text.data, text.len, ret_tree);
+    buf_release(&text);
+    return r;
 }
 
 static int print_container(const struct jsonview *v, const struct jsonview_node *node,

@@ -126,15 +126,17 @@ static int build_url(const struct build *b)
 static int parse_payload(const struct build *b, struct json_object **ret_payload)
 {
     const struct buf *body = &b->request->body;
-    struct json_tokener *parser = json_tokener_new_ex(MAX_PAYLOAD_DEPTH);
-    if (!parser) {
-        return -ENOMEM;
+    struct jsonview view = {0};
+    char fault[80];
+    int r =
+        jsonview_parse(&view, buf_text(body), body->len, MAX_PAYLOAD_DEPTH, fault, sizeof(fault));
+    if (r == 0) {
+        r = jsonview_tree(&view, jsonview_root(&view), ret_payload);
+    } else if (r == -EBADMSG) {
+        r = refuse(b, "the payload cannot become a query string");
     }
-    /* With its NUL: json-c knows the end of a number only then. */
-    *ret_payload = json_tokener_parse_ex(parser, buf_text(body), (int)body->len + 1);
-    bool is_bad = json_tokener_get_error(parser) != json_tokener_success;
-    json_tokener_free(parser);
-    return is_bad ? refuse(b, "the payload cannot become a query string") : 0;
+    jsonview_release(&view);
+    return r;
 }
 
 /* The payload as a query, behind the URL. Only objects and arrays have one. */

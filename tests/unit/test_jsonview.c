@@ -161,6 +161,20 @@ static void makes_trees_of_any_value(void **state)
     }
 }
 
+/* json-c 0.16 alone reads U+1DA00 and U+2D800 as U+FFFD when they are escaped. */
+static void keeps_every_surrogate_pair(void **state)
+{
+    (void)state;
+    static const char source[] =
+        "{\"\\ud876\\udc00\":[\"\\uD836\\uDE00 \",\"\\\\ud876\\\\udc00\",\"\\ud83d\\ude00\"]}";
+    static const char expected[] =
+        "{\"\\ud876\\udc00\":[\"\\ud836\\ude00 \",\"\\\\ud876\\\\udc00\",\"\\ud83d\\ude00\"]}";
+    struct jsonview v = {0};
+    parse(&v, source);
+    assert_string_equal(printed(&v, jsonview_root(&v)), expected);
+    jsonview_release(&v);
+}
+
 static void is_empty_after_a_refusal_and_usable_again(void **state)
 {
     (void)state;
@@ -203,6 +217,7 @@ int main(void)
         cmocka_unit_test(decodes_every_escape),
         cmocka_unit_test(agrees_with_json_c_on_real_events),
         cmocka_unit_test(makes_trees_of_any_value),
+        cmocka_unit_test(keeps_every_surrogate_pair),
         cmocka_unit_test(is_empty_after_a_refusal_and_usable_again),
         cmocka_unit_test(gives_back_the_memory_of_an_unusual_text),
     };

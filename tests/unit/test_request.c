@@ -388,6 +388,22 @@ static void makes_the_query_of_the_whole_event_without_a_template(void **state)
     drop(&f);
 }
 
+/* json-c alone would make U+FFFD of it. */
+static void keeps_every_character_in_a_query(void **state)
+{
+    (void)state;
+    static const char *const templates[] = {NULL, "{\"a\":\"{{a}}\"}"};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        const struct case_ c = {
+            .method = "GET", .event = "{\"a\":\"\\ud876\\udc00\"}", .payload = templates[i]};
+        build(&f, &c, UUID, "T");
+        assert_int_equal(f.result, 0);
+        assert_string_equal(buf_text(&f.request.url), "https://h/api/?a=%F0%AD%A0%80");
+        drop(&f);
+    }
+}
+
 static void refuses_a_query_of_a_scalar(void **state)
 {
     (void)state;
@@ -461,6 +477,7 @@ int main(void)
         cmocka_unit_test(refuses_events_that_would_climb_out_of_the_path),
         cmocka_unit_test(makes_the_query_of_get_as_php_does),
         cmocka_unit_test(makes_the_query_of_the_whole_event_without_a_template),
+        cmocka_unit_test(keeps_every_character_in_a_query),
         cmocka_unit_test(refuses_a_query_of_a_scalar),
         cmocka_unit_test(refuses_what_is_too_large),
         cmocka_unit_test(says_which_placeholder_a_filter_refused),
