@@ -55,6 +55,10 @@ bool is_plain(const char *text, size_t len);
 void reason_clear(char *reason, size_t size);
 void reason_check(const char *reason, size_t size);
 
+/* Fails the target when the text is no JSON. A key may hold \u0000, which JSON allows: only what
+ * comes in is refused for it. */
+void json_check(const char *text, size_t len);
+
 /* The text of a JSON value that jsontext_check() accepts, as a tree. Fails the target when json-c
  * does not take it. */
 struct json_object *json_of(const char *text, size_t len);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/jsontext.h"
 #include "common/jsonview.h"
 #include "dispatcher/template.h"
 #include "tests/fuzz/fuzz.h"
@@ -37,12 +36,9 @@ static int render(const struct template *t, const struct jsonview *event,
 static void check_json(const struct template *t, const struct jsonview *event)
 {
     struct buf out;
-    char reason[200];
     if (render(t, event, ESCAPE_NONE, &out) == 0) {
         PROPERTY(is_plain(buf_text(&out), out.len), "%s", out.data);
-        PROPERTY(jsontext_check(out.data, out.len, 4 * TEMPLATE_MAX_DEPTH, reason, sizeof reason) ==
-                     0,
-                 "%s: %s", reason, out.data);
+        json_check(out.data, out.len);
     }
     buf_release(&out);
 }
