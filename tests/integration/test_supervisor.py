@@ -328,7 +328,7 @@ class Quiet(Supervised):
         self.launch()
         self.ready()
         self.process.send_signal(signal.SIGTSTP)
-        self.wait(lambda: len(self.lines("TSTP", 0)) >= 3, "SIGTSTP again and again")
+        self.wait(lambda: len(self.lines("TSTP", 0)) >= 3 and self.lines("TSTP", 1), "SIGTSTP again and again")
         self.assertEqual(len(self.lines("TSTP", 1)), 1)
         self.stop()
 
