@@ -25,7 +25,7 @@ void ackwindow_release(struct ackwindow *w)
 
 void ackwindow_restart(struct ackwindow *w)
 {
-    w->first = w->next = w->front_at_flush = w->lowest = 0;
+    w->first = w->next = w->lowest = 0;
     w->settled = 0;
 }
 
@@ -47,7 +47,7 @@ static int grow(struct ackwindow *w)
 int ackwindow_delivered(struct ackwindow *w, uint64_t tag)
 {
     if (w->first == 0)
-        w->first = w->next = w->front_at_flush = tag;
+        w->first = w->next = tag;
     if (tag != w->next)
         return -EPROTO;
     if (w->next - w->first == w->cap) {
@@ -117,16 +117,13 @@ static int flush_behind(struct ackwindow *w, ackwindow_send *send, void *context
     return 0;
 }
 
-int ackwindow_flush(struct ackwindow *w, ackwindow_send *send, void *context)
+int ackwindow_flush(struct ackwindow *w, bool behind, ackwindow_send *send, void *context)
 {
     int r = flush_front(w, send, context);
 
-    if (r < 0)
-        return r;
-    if (w->first == w->front_at_flush && w->settled > 0)
+    if (r == 0 && behind && w->settled > 0)
         r = flush_behind(w, send, context);
     if (w->settled == 0)
         w->lowest = 0;
-    w->front_at_flush = w->first;
     return r;
 }

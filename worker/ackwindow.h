@@ -4,9 +4,9 @@
  * The deliveries of a channel have tags that count up by one; they are settled in any order.
  * The window keeps a state for each tag from the first unsettled one on. Acknowledging with
  * "multiple" up to a tag is safe only when every tag below it is settled, so a flush takes the
- * unbroken run of settled tags at the front in one frame. When the front has not moved since
- * the last flush (one slow delivery holds everything behind it), what is settled behind it is
- * acknowledged one by one, so that a slow request never starves the prefetch window.
+ * unbroken run of settled tags at the front in one frame. What is settled behind an open one
+ * (one slow delivery holds everything behind it) costs a frame each, and is told only when the
+ * flush is asked to.
  *
  * A delivery that stays open while ACKWINDOW_SPAN_MAX others pass it is refused with -EOVERFLOW by
  * ackwindow_delivered(): the channel must be opened anew.
@@ -23,13 +23,12 @@
 enum { ACKWINDOW_SPAN_MAX = 4 * 1024 * 1024 };
 
 struct ackwindow {
-    uint8_t *state;          /* ring, one byte a tag */
-    size_t cap;              /* a power of two */
-    uint64_t first;          /* lowest tag that is not settled and told; 0: none came yet */
-    uint64_t next;           /* the tag the next delivery will have */
-    uint64_t front_at_flush; /* `first` after the last flush */
-    uint64_t lowest;         /* lowest tag that was settled since the last flush; 0: none */
-    size_t settled;          /* settled and not yet told */
+    uint8_t *state;  /* ring, one byte a tag */
+    size_t cap;      /* a power of two */
+    uint64_t first;  /* lowest tag that is not settled and told; 0: none came yet */
+    uint64_t next;   /* the tag the next delivery will have */
+    uint64_t lowest; /* lowest tag that was settled and perhaps not told; 0: none */
+    size_t settled;  /* settled and not yet told */
 };
 
 /* What to send: ack `tag`, and all before it when multiple. */
@@ -51,8 +50,9 @@ void ackwindow_settled(struct ackwindow *w, uint64_t tag);
 /* The delivery was told to the broker in another way (rejected): never acknowledge it. */
 void ackwindow_told(struct ackwindow *w, uint64_t tag);
 
-/* Calls send for what is to be told now. Stops at the first negative value and returns it. */
-int ackwindow_flush(struct ackwindow *w, ackwindow_send *send, void *context)
+/* Calls send for the run at the front, and, when asked, for each settled one behind it. Stops at
+ * the first negative value and returns it. */
+int ackwindow_flush(struct ackwindow *w, bool behind, ackwindow_send *send, void *context)
     __attribute__((warn_unused_result));
 
 #endif

@@ -154,10 +154,8 @@ static int stop(struct lane *lane, struct bus *bus, int64_t now_ms)
 /* All that has begun is settled: the acks first, then the close, in this order on the wire. */
 static int close_channel(struct lane *lane, struct bus *bus, int64_t now_ms)
 {
-    int r = settler_flush(&lane->settler);
+    int r = settler_flush_all(&lane->settler);
 
-    if (r == 0)
-        r = settler_flush(&lane->settler); /* the second one tells what lies behind a gap */
     if (r < 0)
         return r;
     enter(lane, LANE_CLOSING, now_ms);

@@ -3,7 +3,14 @@
 #include <errno.h>
 #include <event2/event.h>
 
-static const struct timeval flush_delay = {.tv_sec = 0, .tv_usec = 5000};
+#include "common/timing.h"
+
+enum { BEHIND_MS = 100 };
+
+static const struct timeval flush_delay = {.tv_usec = 5000};
+static const struct timeval behind_delay = {.tv_usec = BEHIND_MS * 1000};
+
+static int flush(struct settler *s, bool all);
 
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
@@ -11,7 +18,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 
     (void)fd;
     (void)what;
-    s->flushed(s->context, settler_flush(s));
+    s->flushed(s->context, flush(s, false));
 }
 
 int settler_init(struct settler *s, struct event_base *base, settler_flushed *flushed,
@@ -49,6 +56,8 @@ void settler_detach(struct settler *s)
     s->bus = NULL;
     s->epoch++;
     s->scheduled = false;
+    s->fresh = 0;
+    s->front = 0;
     evtimer_del(s->timer);
     ackwindow_restart(&s->window);
 }
@@ -66,7 +75,8 @@ bool settler_is_stale(const struct settler *s, unsigned epoch)
 /* The flush runs from the loop, never from inside of the bus or the transport. */
 static void schedule(struct settler *s)
 {
-    if (s->window.settled >= s->batch) {
+    if (s->fresh >= s->batch) {
+        s->fresh = 0; /* once */
         event_active(s->timer, EV_TIMEOUT, 0);
         s->scheduled = true;
     } else if (!s->scheduled) {
@@ -80,6 +90,7 @@ void settler_done(struct settler *s, unsigned epoch, uint64_t tag)
     if (settler_is_stale(s, epoch))
         return;
     ackwindow_settled(&s->window, tag);
+    s->fresh++;
     schedule(s);
 }
 
@@ -112,17 +123,39 @@ static int send_ack(void *context, uint64_t tag, bool multiple)
     return bus_ack(s->bus, s->channel, tag, multiple);
 }
 
-int settler_flush(struct settler *s)
+/* Whether to spend a frame on each of those that lie behind the first open delivery. */
+static bool held_for_long(struct settler *s)
+{
+    int64_t now_ms = timing_mono_ms();
+
+    if (s->front != s->window.first) {
+        s->front = s->window.first;
+        s->front_ms = now_ms;
+    }
+    return s->window.settled >= 2 * s->batch || now_ms - s->front_ms >= BEHIND_MS;
+}
+
+static int flush(struct settler *s, bool all)
 {
     int r;
 
     s->scheduled = false;
+    s->fresh = 0;
     if (!s->bus)
         return 0;
-    r = ackwindow_flush(&s->window, send_ack, s);
-    if (r == 0 && s->window.settled > 0)
-        schedule(s);
+    r = ackwindow_flush(&s->window, all, send_ack, s);
+    if (r == 0 && !all && s->window.settled > 0 && held_for_long(s))
+        r = ackwindow_flush(&s->window, true, send_ack, s);
+    if (r == 0 && s->window.settled > 0) {
+        s->scheduled = true;
+        evtimer_add(s->timer, &behind_delay);
+    }
     return r;
+}
+
+int settler_flush_all(struct settler *s)
+{
+    return flush(s, true);
 }
 
 int settle_hint(struct bus *bus, const struct bus_message *hint)

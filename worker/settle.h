@@ -3,7 +3,9 @@
  *
  * A delivery is acknowledged only after its outcome is safe: delivered, skipped because no rule
  * wants it, or its dead letter confirmed by the broker. Acks are gathered: a flush follows when
- * a quarter of the prefetch window is settled, and 5 ms after the first settled one otherwise.
+ * a quarter of the prefetch window was settled, and 5 ms after the first settled one otherwise.
+ * What lies behind a slow delivery is acknowledged when half of the window lies there, so that the
+ * window never runs dry, and otherwise once the slow one has held it for 100 ms.
  *
  * Tags belong to one life of a channel. Each life has an epoch; a delivery that is settled after
  * its channel died is stale: the broker has given it to somebody again, and nothing is sent.
@@ -27,7 +29,10 @@ struct settler {
     struct bus *bus; /* borrowed; NULL while there is no channel */
     uint16_t channel;
     unsigned epoch;
-    size_t batch; /* flush at once when so many are settled */
+    size_t batch;     /* flush at once when so many were settled since the last flush */
+    size_t fresh;     /* settled since the last flush */
+    uint64_t front;   /* the first open delivery, as the last flush left it */
+    int64_t front_ms; /* since when it is the first */
     struct ackwindow window;
     struct event *timer;
     bool scheduled;
@@ -62,8 +67,8 @@ void settler_give_back(struct settler *s, unsigned epoch, uint64_t tag);
 /* Publishing is blocked: let the broker dead-letter it, at least once. Never requeues. */
 void settler_reject(struct settler *s, unsigned epoch, uint64_t tag);
 
-/* Sends all acks that may be sent, now. */
-int settler_flush(struct settler *s) __attribute__((warn_unused_result));
+/* Sends all acks that may be sent, whatever they cost, now. */
+int settler_flush_all(struct settler *s) __attribute__((warn_unused_result));
 
 /* Acknowledges one message of a channel that needs no window (hints). */
 int settle_hint(struct bus *bus, const struct bus_message *hint)
