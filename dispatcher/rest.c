@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 
 #include "common/timing.h"
@@ -27,7 +28,9 @@
 #include "dispatcher/watcher.h"
 
 enum {
-    MAX_HEADER_BYTES = 64 * 1024,
+    MAX_HEADER_BYTES = 64 * 1024, /* of an answer */
+    MAX_LINES_BYTES = 64 * 1024,  /* of a request's headers */
+    NODES = REQUEST_MAX_HEADERS + 2,
     MAX_CONNECTIONS = 1024, /* kept alive at the same time */
     MAX_IDLE_CALLS = 256,   /* easy handles kept for later */
     OVERDUE_MS = 10000,     /* beyond the time-out: curl should have ended the call long since */
@@ -48,9 +51,10 @@ struct call {
     transport_done *done;
     void *context;
     int64_t start_us;
-    struct curl_slist nodes[1 + REQUEST_MAX_HEADERS + 1]; /* the User-Agent first, always */
-    char method[sizeof((struct request *)NULL)->method];  /* as set in the handle */
-    long timeout_ms;                                      /* as set in the handle */
+    struct curl_slist nodes[NODES];
+    struct buf lines;                                    /* see set_headers() */
+    char method[sizeof((struct request *)NULL)->method]; /* as set in the handle */
+    long timeout_ms;                                     /* as set in the handle */
     size_t header_bytes;
     bool header_too_large;
     bool body_too_large;
@@ -155,6 +159,7 @@ static CURLcode set_callbacks(CURL *easy, struct call *call)
 static void free_call(struct call *call)
 {
     curl_easy_cleanup(call->easy);
+    buf_release(&call->lines);
     buf_release(&call->body);
     free(call);
 }
@@ -165,7 +170,7 @@ static struct call *new_call(struct rest *rest)
     if (call == NULL)
         return NULL;
     call->rest = rest;
-    call->nodes[0].data = rest->user_agent; /* cheaper than CURLOPT_USERAGENT */
+    buf_init(&call->lines, MAX_LINES_BYTES);
     buf_init(&call->body, rest->max_body);
     call->easy = curl_easy_init();
     if (call->easy == NULL || set_safety(call->easy, rest) != CURLE_OK ||
@@ -252,7 +257,8 @@ static CURLcode set_timeouts(struct call *call, long timeout_ms)
     if (call->timeout_ms == timeout_ms)
         return CURLE_OK;
     SET(CURLOPT_TIMEOUT_MS, timeout_ms);
-    SET(CURLOPT_CONNECTTIMEOUT_MS, connect_ms < timeout_ms ? connect_ms : timeout_ms);
+    /* One timer less where the whole request has no more time than the connection. */
+    SET(CURLOPT_CONNECTTIMEOUT_MS, connect_ms < timeout_ms ? connect_ms : 0L);
     if (code == CURLE_OK)
         call->timeout_ms = timeout_ms;
     return code;
@@ -266,16 +272,37 @@ static struct curl_slist *append(struct curl_slist *last, char *header)
     return node;
 }
 
-static void set_headers(struct call *call, const struct request *request)
+/* A header that curl makes itself unless it finds ours in the list. */
+static bool replaces_one_of_curl(const char *header)
+{
+    return strncasecmp(header, "Accept:", 7) == 0 || strncasecmp(header, "Content-Type:", 13) == 0;
+}
+
+/*
+ * curl compares every node of the list with a dozen names, again and again, and copies what it
+ * finds as it stands. So all headers that it has no opinion of go into one node, as lines: half
+ * a dozen nodes fewer are a tenth of a request's cost. request.c lets no CR or LF into a value.
+ */
+static int set_headers(struct call *call, const struct request *request)
 {
     struct curl_slist *last = call->nodes;
     size_t len;
     (void)request_body(request, &len);
-    for (size_t i = 0; i < request->n_headers; i++)
-        last = append(last, request->headers[i]);
+    buf_reset(&call->lines);
+    buf_adds(&call->lines, call->rest->user_agent);
+    for (size_t i = 0; i < request->n_headers; i++) {
+        if (replaces_one_of_curl(request->headers[i])) {
+            last = append(last, request->headers[i]);
+        } else {
+            buf_add(&call->lines, "\r\n", 2);
+            buf_adds(&call->lines, request->headers[i]);
+        }
+    }
     if (len >= EXPECT_BYTES)
         last = append(last, no_expect);
     last->next = NULL;
+    call->nodes[0].data = call->lines.data;
+    return buf_error(&call->lines);
 }
 
 static CURLcode prepare(struct call *call, const struct request *request)
@@ -287,7 +314,8 @@ static CURLcode prepare(struct call *call, const struct request *request)
         code = set_method(call, request->method);
     if (code == CURLE_OK)
         code = set_timeouts(call, (long)request->service->timeout_ms);
-    set_headers(call, request);
+    if (code == CURLE_OK && set_headers(call, request) < 0)
+        code = CURLE_OUT_OF_MEMORY;
     return code;
 }
 
