@@ -72,8 +72,11 @@ const char *bus_header_text(const struct bus_headers *headers, const char *name)
 /* The number of a header, or fallback when it is missing or not a number. */
 int64_t bus_header_number(const struct bus_headers *headers, const char *name, int64_t fallback);
 
-/* Hands the body (malloc, NUL-terminated) of the delivery being handled to the caller. */
-char *bus_take_body(struct bus *bus) __attribute__((warn_unused_result));
+/* Hands the body (malloc, NUL-terminated, in ret_room bytes) of the delivery being handled to the
+ * caller. In exchange the bus takes a buffer that the caller has no use for any more (malloc, of
+ * spare_room bytes; NULL for none), so that a steady flow needs no new memory. */
+char *bus_take_body(struct bus *bus, char *spare, size_t spare_room, size_t *ret_room)
+    __attribute__((warn_unused_result));
 
 /* NULL for what does not interest. */
 struct bus_handlers {

@@ -246,16 +246,19 @@ static void deliver(struct bus *bus, struct bus_channel *channel)
     }
 }
 
-char *bus_take_body(struct bus *bus)
+char *bus_take_body(struct bus *bus, char *spare, size_t spare_room, size_t *ret_room)
 {
     struct bus_channel *channel = bus->delivering;
-    char *body = NULL;
 
-    if (channel != NULL) {
-        body = channel->body;
-        channel->body = NULL;
-        channel->body_room = 0;
+    *ret_room = 0;
+    if (channel == NULL) {
+        free(spare);
+        return NULL;
     }
+    char *body = channel->body;
+    *ret_room = channel->body_room;
+    channel->body = spare;
+    channel->body_room = spare != NULL ? spare_room : 0;
     return body;
 }
 

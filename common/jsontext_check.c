@@ -3,6 +3,7 @@
  * looks at one token; the open containers are one bit each. For a view it notes a node per key
  * and value on its way; without one it takes no memory.
  */
+#include <endian.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -85,18 +86,21 @@ static bool is_special(unsigned char c)
 }
 
 /* First special byte from p on; eight at a time while there are eight (each test leaves the top
- * bit of a byte set where it holds; a borrow can only mark bytes behind a true mark). */
+ * bit of a byte set where it holds; a borrow can only mark bytes behind a true mark, so the first
+ * mark is one). */
 static const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
     while (end - p >= 8) {
         uint64_t x;
         memcpy(&x, p, sizeof(x));
+        x = le64toh(x); /* the first byte is the lowest */
         uint64_t quote = x ^ (ones * '"');
         uint64_t slash = x ^ (ones * '\\');
         uint64_t marks = (x - ones * 0x20) | (quote - ones) | (slash - ones) | x;
-        if (marks & (ones * 0x80))
-            break;
+        marks &= ones * 0x80;
+        if (marks)
+            return p + __builtin_ctzll(marks) / 8;
         p += 8;
     }
     while (p < end && !is_special(*p))

@@ -110,16 +110,16 @@ static bool key_is(const struct jsonview *v, const struct jsonview_node *node, c
     return is;
 }
 
-const struct jsonview_node *jsonview_member(const struct jsonview *v,
-                                            const struct jsonview_node *object, const char *key)
+const struct jsonview_node *jsonview_find(const struct jsonview *v,
+                                          const struct jsonview_node *object, const char *key,
+                                          size_t key_len)
 {
     const struct jsonview_node *found = NULL;
-    size_t len = strlen(key);
 
     if (!object || object->type != JSONVIEW_OBJECT)
         return NULL;
     for (size_t i = (size_t)(object - v->nodes) + 1; i < object->end; i = v->nodes[i + 1].end)
-        if (key_is(v, &v->nodes[i], key, len))
+        if (key_is(v, &v->nodes[i], key, key_len))
             found = &v->nodes[i + 1];
     return found;
 }

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/buf.h"
 
@@ -58,8 +59,15 @@ const struct jsonview_node *jsonview_root(const struct jsonview *v);
 
 /* The value of an object's key, of the last one when the key stands twice; NULL when there is
  * none, or the node is no object. O(members). */
-const struct jsonview_node *jsonview_member(const struct jsonview *v,
-                                            const struct jsonview_node *object, const char *key);
+const struct jsonview_node *jsonview_find(const struct jsonview *v,
+                                          const struct jsonview_node *object, const char *key,
+                                          size_t key_len);
+
+static inline const struct jsonview_node *
+jsonview_member(const struct jsonview *v, const struct jsonview_node *object, const char *key)
+{
+    return jsonview_find(v, object, key, strlen(key));
+}
 
 /* The element of an array; NULL when there is none, or the node is no array. O(index). */
 const struct jsonview_node *jsonview_element(const struct jsonview *v,

@@ -36,6 +36,7 @@ enum { PATH_NO_INDEX = -1 };
 
 struct path_key {
     char *name;
+    size_t len;    /* of the name */
     int64_t index; /* the name as a number, for arrays; or PATH_NO_INDEX */
 };
 

@@ -81,6 +81,7 @@ static int parse_key(struct compiler *c, struct placeholder *p)
     p->keys = keys;
     struct path_key *key = &keys[p->n_keys];
     key->name = strndup(c->source + start, n);
+    key->len = n;
     key->index = index_of(c->source + start, n);
     if (!key->name) {
         return -ENOMEM;

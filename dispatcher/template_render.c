@@ -15,7 +15,7 @@ static const struct jsonview_node *look_up(const struct placeholder *p,
     for (size_t i = 0; node && i < p->n_keys; i++) {
         const struct path_key *key = &p->keys[i];
         if (node->type == JSONVIEW_OBJECT) {
-            node = jsonview_member(event, node, key->name);
+            node = jsonview_find(event, node, key->name, key->len);
         } else if (key->index != PATH_NO_INDEX) {
             node = jsonview_element(event, node, (size_t)key->index);
         } else {

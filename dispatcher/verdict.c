@@ -230,6 +230,9 @@ void verdict_of(const struct outcome *o, struct verdict *ret_verdict)
     if (p->honours_retry_after && o->retry_after_s > p->not_before_s) {
         ret_verdict->not_before_s = o->retry_after_s;
     }
+    if (p->kind == VERDICT_DELIVERED) {
+        return;
+    }
     utf8_copy_safe(text, sizeof(text), o->text, strnlen(o->text, OUTCOME_TEXT_SIZE));
     if (o->kind == OUTCOME_HTTP) {
         http_reason(o, text, ret_verdict->reason, sizeof(ret_verdict->reason));

@@ -44,7 +44,8 @@ struct verdict {
     bool disable_rule;
     bool warn;
     int status;
-    char reason[VERDICT_REASON_SIZE]; /* goes word for word to log, header, DLQ, dashboard */
+    char reason[VERDICT_REASON_SIZE]; /* "" when delivered; goes word for word to log, header, DLQ,
+                                         dashboard */
 };
 
 void verdict_of(const struct outcome *o, struct verdict *ret_verdict);

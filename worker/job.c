@@ -58,7 +58,7 @@ struct job *job_take(struct bus *bus, const struct bus_message *m, const char *r
     if (!job)
         return NULL;
     job->body_len = m->body_len;
-    job->body = bus_take_body(bus);
+    job->body = bus_take_body(bus, job->body, job->body_room, &job->body_room);
     if (!job->body) {
         job_put(job);
         return NULL;
@@ -82,9 +82,18 @@ void job_put(struct job *job)
     envelope_reset(&job->event);
     view = job->event.view;
     catalog_unref(job->catalog);
-    free(job->body);
-    *job =
-        (struct job){.next = free_jobs, .rules = rules, .cap_rules = cap_rules, .event.view = view};
+    if (job->body_room > KEPT_BODY_BYTES) {
+        free(job->body);
+        job->body = NULL;
+    }
+    *job = (struct job){
+        .next = free_jobs,
+        .rules = rules,
+        .cap_rules = cap_rules,
+        .event.view = view,
+        .body = job->body,
+        .body_room = job->body ? job->body_room : 0,
+    };
     free_jobs = job;
 }
 
@@ -142,6 +151,7 @@ void job_pools_free(void)
         free_jobs = job->next;
         free(job->rules);
         envelope_release(&job->event);
+        free(job->body);
         free(job);
     }
     while (free_attempts) {

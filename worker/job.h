@@ -29,7 +29,8 @@ struct job {
     unsigned epoch;
     uint64_t tag;
 
-    char *body; /* owned */
+    char *body; /* owned; stays with the pooled job when it is small */
+    size_t body_room;
     size_t body_len;
     char message_id[ENVELOPE_ID_SIZE + 1]; /* as sent; one more, so that a longer one is refused */
     char type[JOB_TEXT_SIZE];
