@@ -8,7 +8,7 @@
 enum { BEHIND_MS = 100 };
 
 static const struct timeval flush_delay = {.tv_usec = 5000};
-static const struct timeval behind_delay = {.tv_usec = BEHIND_MS * 1000};
+static const struct timeval behind_delay = {.tv_usec = BEHIND_MS * 1000L};
 
 static int flush(struct settler *s, bool all);
 

@@ -24,7 +24,10 @@ static void check_reason(const struct fields *f, int64_t number)
         o.kind = OUTCOME_HTTP;
     reason_clear(v.reason, sizeof v.reason);
     verdict_of(&o, &v);
-    reason_check(v.reason, sizeof v.reason);
+    if (v.kind == VERDICT_DELIVERED)
+        PROPERTY(v.reason[0] == '\0', "%.20s", v.reason);
+    else
+        reason_check(v.reason, sizeof v.reason);
     PROPERTY(v.kind <= VERDICT_REJECT && v.not_before_s >= 0, "kind %d", (int)v.kind);
 }
 

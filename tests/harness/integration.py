@@ -1,6 +1,6 @@
 """Runs tests/integration/test_*.py, all in one process, so that they can share one broker and one database (shared.py).
 
-    integration.py [--smoke] [--result FILE] [NAME...]
+    integration.py [--smoke] [--part K/N] [--result FILE] [NAME...]
 
 NAME is a part of a test's name (file.Class.test); without one all run.  --smoke runs only the tests marked with `shared.smoke`: the short ones that
 are repeated under the sanitizers.  A test that takes longer than its class says (`seconds`, default 300) fails.  --result takes the counts as JSON.
@@ -91,11 +91,19 @@ def chosen(test, options):
     return not options.names or any(name in test.id() for name in options.names)
 
 
+def part_of(suite, part):
+    """The tests of every N-th class: the tests wait more than they work, so two halves at a time take little more than half as long."""
+    number, parts = map(int, part.split("/"))
+    classes = list(dict.fromkeys(type(test) for test in tests_of(suite)))
+    return unittest.TestSuite(test for test in tests_of(suite) if classes.index(type(test)) % parts == number - 1)
+
+
 def main():
     """Entry point; 0 when nothing failed."""
     parser = argparse.ArgumentParser(prog="integration.py")
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--result")
+    parser.add_argument("--part", default="1/1", help="K/N: every N-th class, from the K-th on")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     sys.path.insert(0, FOLDER)
@@ -105,6 +113,7 @@ def main():
     for name in sorted(os.listdir(FOLDER)):
         if name.startswith("test_") and name.endswith(".py"):
             suite.addTests(test for test in tests_of(loader.loadTestsFromName(name[:-3])) if chosen(test, options))
+    suite = part_of(suite, options.part)
     result = Result()
     suite.run(result)
     passed, failed, skipped = result.counts()
