@@ -55,12 +55,23 @@ uint32_t timing_random(uint32_t bound)
     return (uint32_t)(((next_random() >> 32) * bound) >> 32);
 }
 
+/* whole * random / 1000, split so that nothing that fits in 64 bits overflows. */
+static int64_t share_of(int64_t whole, uint32_t random)
+{
+    return whole / 1000 * random + whole % 1000 * random / 1000;
+}
+
 int64_t timing_backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms, uint32_t random)
 {
     int64_t delay = base_ms < cap_ms ? base_ms : cap_ms;
     for (unsigned i = 1; i < attempt && delay > 0 && delay < cap_ms; i++)
         delay = delay > cap_ms / 2 ? cap_ms : delay * 2;
     int64_t half = delay / 2;
-    /* Split so that no delay that fits in 64 bits overflows. */
-    return delay - half + half / 1000 * random + half % 1000 * random / 1000;
+    return delay - half + share_of(half, random);
+}
+
+int64_t timing_spread_ms(int64_t delay_ms, uint32_t random)
+{
+    int64_t fifth = delay_ms / 5;
+    return delay_ms - fifth + share_of(2 * fifth, random);
 }

@@ -27,4 +27,7 @@ uint32_t timing_random(uint32_t bound);
  */
 int64_t timing_backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms, uint32_t random);
 
+/* 80 % to 120 % of the delay, for random in [0, 1000). delay_ms is from 0 to INT64_MAX / 2. */
+int64_t timing_spread_ms(int64_t delay_ms, uint32_t random);
+
 #endif

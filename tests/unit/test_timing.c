@@ -89,6 +89,33 @@ static void backoff_doubles_up_to_the_cap_and_jitters_the_upper_half(void **stat
     }
 }
 
+static void a_spread_delay_lies_within_a_fifth_of_it(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t delay;
+        uint32_t random;
+        int64_t expected;
+    } rows[] = {
+        {0, 999, 0},
+        {1, 999, 1},
+        {1000, 0, 800},
+        {1000, 500, 1000},
+        {1000, 999, 1199},
+        {86400000, 0, 69120000},
+        {86400000, 500, 86400000},
+        {86400000, 999, 103645440},
+        {INT64_MAX / 2, 0, INT64_MAX / 2 - INT64_MAX / 2 / 5},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int64_t got = timing_spread_ms(rows[i].delay, rows[i].random);
+        if (got != rows[i].expected)
+            fail_msg("row %zu: %lld, expected %lld", i, (long long)got,
+                     (long long)rows[i].expected);
+    }
+    assert_in_range(timing_spread_ms(INT64_MAX / 2, 999), INT64_MAX / 2, INT64_MAX / 10 * 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +123,7 @@ int main(void)
         cmocka_unit_test(random_numbers_stay_below_the_bound_and_reach_all_of_it),
         cmocka_unit_test(threads_draw_different_numbers),
         cmocka_unit_test(backoff_doubles_up_to_the_cap_and_jitters_the_upper_half),
+        cmocka_unit_test(a_spread_delay_lies_within_a_fifth_of_it),
     };
     return cmocka_run_group_tests_name("timing", tests, NULL, NULL);
 }
