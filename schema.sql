@@ -24,6 +24,9 @@ CREATE TABLE mdl_local_integrationhub_svc (
   timecreated BIGINT(10) NOT NULL DEFAULT 0,
   timemodified BIGINT(10) NOT NULL DEFAULT 0,
   max_concurrency MEDIUMINT(5) NOT NULL DEFAULT 16,
+  rate_limit MEDIUMINT(5) NOT NULL DEFAULT 0,
+  long_retries TINYINT(1) NOT NULL DEFAULT 1,
+  paused TINYINT(1) NOT NULL DEFAULT 0,
   PRIMARY KEY (id),
   UNIQUE KEY mdl_locaintesvc_nam_uix (name)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
@@ -36,6 +39,9 @@ CREATE TABLE mdl_local_integrationhub_cb (
   failure_count MEDIUMINT(5) NOT NULL DEFAULT 0,
   last_failure BIGINT(10),
   timemodified BIGINT(10) NOT NULL DEFAULT 0,
+  trips MEDIUMINT(5) NOT NULL DEFAULT 0,
+  retryat BIGINT(10),
+  holder VARCHAR(100) COLLATE utf8mb4_unicode_ci,
   PRIMARY KEY (id),
   UNIQUE KEY mdl_locaintecb_ser_uix (serviceid)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
@@ -84,9 +90,22 @@ CREATE TABLE mdl_local_integrationhub_dlq (
   payload LONGTEXT COLLATE utf8mb4_unicode_ci,
   error_message LONGTEXT COLLATE utf8mb4_unicode_ci,
   timecreated BIGINT(10) NOT NULL DEFAULT 0,
+  messageid VARCHAR(127) COLLATE utf8mb4_unicode_ci,
+  ruleid BIGINT(10),
+  endpoint VARCHAR(1333) COLLATE utf8mb4_unicode_ci,
+  http_method VARCHAR(10) COLLATE utf8mb4_unicode_ci,
+  attempts MEDIUMINT(5) NOT NULL DEFAULT 0,
+  http_status MEDIUMINT(5),
+  response LONGTEXT COLLATE utf8mb4_unicode_ci,
+  state VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'dead',
+  timefirst BIGINT(10),
+  timemodified BIGINT(10) NOT NULL DEFAULT 0,
+  replayid BIGINT(10),
   PRIMARY KEY (id),
   KEY mdl_locaintedlq_eve_ix (eventname),
   KEY mdl_locaintedlq_tim_ix (timecreated),
+  KEY mdl_locaintedlq_sersta_ix (serviceid, state),
+  KEY mdl_locaintedlq_mes_ix (messageid),
   KEY mdl_locaintedlq_ser_ix (serviceid)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
   COMMENT='Dead letters';
@@ -132,3 +151,35 @@ CREATE TABLE mdl_local_integrationhub_worker (
   UNIQUE KEY mdl_locaintework_ins_uix (instance)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
   COMMENT='Worker processes; written by the worker fleet';
+
+CREATE TABLE mdl_local_integrationhub_replay (
+  id BIGINT(10) NOT NULL auto_increment,
+  action VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'replay',
+  mode VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'sent',
+  serviceid BIGINT(10),
+  ruleid BIGINT(10),
+  messageid VARCHAR(127) COLLATE utf8mb4_unicode_ci,
+  eventname VARCHAR(255) COLLATE utf8mb4_unicode_ci,
+  reason VARCHAR(255) COLLATE utf8mb4_unicode_ci,
+  timefrom BIGINT(10),
+  timeto BIGINT(10),
+  rate BIGINT(10) NOT NULL DEFAULT 0,
+  maxcount BIGINT(10),
+  canary TINYINT(1) NOT NULL DEFAULT 0,
+  stopafter BIGINT(10) NOT NULL DEFAULT 0,
+  dryrun TINYINT(1) NOT NULL DEFAULT 0,
+  userid BIGINT(10),
+  state VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'requested',
+  matched BIGINT(10) NOT NULL DEFAULT 0,
+  moved BIGINT(10) NOT NULL DEFAULT 0,
+  failed BIGINT(10) NOT NULL DEFAULT 0,
+  error LONGTEXT COLLATE utf8mb4_unicode_ci,
+  timecreated BIGINT(10) NOT NULL DEFAULT 0,
+  timestarted BIGINT(10),
+  timeended BIGINT(10),
+  timemodified BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  KEY mdl_locainterepl_sta_ix (state),
+  KEY mdl_locainterepl_tim_ix (timecreated)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='Replays and discards of dead letters; requested by the plugin, carried out by mih-replayer';

@@ -6,7 +6,8 @@
 #
 # The user may read services, rules and, through a view, the hub's site identifier of config_plugins;
 # work on the outbox, the bindings and the table of worker processes; update the state of circuit
-# breakers and add to the log. It sees no users, no courses, no other setting of Moodle, and may not
+# breakers; add to the log; add to and update the index of dead letters and the table of replays, but
+# never delete from them or change what was asked for. It sees no users, no courses, no other setting of Moodle, and may not
 # change a service or a rule. tests/integration/test_grants.py holds every statement against this.
 #
 #   --database NAME       Moodle's database (moodle)
@@ -69,8 +70,12 @@ fi
 cat <<EOF
 GRANT SELECT ON ${hub}_svc TO $account;
 GRANT SELECT ON ${hub}_rules TO $account;
-GRANT SELECT, UPDATE (state, failure_count, last_failure, timemodified) ON ${hub}_cb TO $account;
+GRANT SELECT, INSERT, UPDATE (state, failure_count, last_failure, timemodified, trips, retryat, holder)
+  ON ${hub}_cb TO $account;
 GRANT INSERT ON ${hub}_log TO $account;
+GRANT SELECT, INSERT, UPDATE ON ${hub}_dlq TO $account;
+GRANT SELECT, INSERT, UPDATE (state, matched, moved, failed, error, timestarted, timeended, timemodified)
+  ON ${hub}_replay TO $account;
 GRANT SELECT, DELETE ON ${hub}_outbox TO $account;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${hub}_binding TO $account;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${hub}_worker TO $account;

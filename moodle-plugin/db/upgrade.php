@@ -58,5 +58,40 @@ function xmldb_local_integrationhub_upgrade($oldversion) {
         upgrade_plugin_savepoint(true, 2026112200, 'local', 'integrationhub');
     }
 
+    if ($oldversion < 2026112500) {
+        // Services that exist keep their few retries: the days of long retries are the default of new ones only.
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_svc', [
+            new xmldb_field('rate_limit', XMLDB_TYPE_INTEGER, '5', null, XMLDB_NOTNULL, null, '0', 'max_concurrency'),
+            new xmldb_field('long_retries', XMLDB_TYPE_INTEGER, '1', null, XMLDB_NOTNULL, null, '0', 'rate_limit'),
+            new xmldb_field('paused', XMLDB_TYPE_INTEGER, '1', null, XMLDB_NOTNULL, null, '0', 'long_retries'),
+        ]);
+        $field = new xmldb_field('long_retries', XMLDB_TYPE_INTEGER, '1', null, XMLDB_NOTNULL, null, '1', 'rate_limit');
+        $dbman->change_field_default(new xmldb_table('local_integrationhub_svc'), $field);
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_cb', [
+            new xmldb_field('trips', XMLDB_TYPE_INTEGER, '5', null, XMLDB_NOTNULL, null, '0', 'timemodified'),
+            new xmldb_field('retryat', XMLDB_TYPE_INTEGER, '10', null, null, null, null, 'trips'),
+            new xmldb_field('holder', XMLDB_TYPE_CHAR, '100', null, null, null, null, 'retryat'),
+        ]);
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_dlq', [
+            new xmldb_field('messageid', XMLDB_TYPE_CHAR, '127', null, null, null, null, 'timecreated'),
+            new xmldb_field('ruleid', XMLDB_TYPE_INTEGER, '10', null, null, null, null, 'messageid'),
+            new xmldb_field('endpoint', XMLDB_TYPE_CHAR, '1333', null, null, null, null, 'ruleid'),
+            new xmldb_field('http_method', XMLDB_TYPE_CHAR, '10', null, null, null, null, 'endpoint'),
+            new xmldb_field('attempts', XMLDB_TYPE_INTEGER, '5', null, XMLDB_NOTNULL, null, '0', 'http_method'),
+            new xmldb_field('http_status', XMLDB_TYPE_INTEGER, '5', null, null, null, null, 'attempts'),
+            new xmldb_field('response', XMLDB_TYPE_TEXT, null, null, null, null, null, 'http_status'),
+            new xmldb_field('state', XMLDB_TYPE_CHAR, '10', null, XMLDB_NOTNULL, null, 'dead', 'response'),
+            new xmldb_field('timefirst', XMLDB_TYPE_INTEGER, '10', null, null, null, null, 'state'),
+            new xmldb_field('timemodified', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, null, '0', 'timefirst'),
+            new xmldb_field('replayid', XMLDB_TYPE_INTEGER, '10', null, null, null, null, 'timemodified'),
+        ]);
+        local_integrationhub_add_missing_indexes($dbman, 'local_integrationhub_dlq', [
+            new xmldb_index('serviceid_state', XMLDB_INDEX_NOTUNIQUE, ['serviceid', 'state']),
+            new xmldb_index('messageid', XMLDB_INDEX_NOTUNIQUE, ['messageid']),
+        ]);
+        local_integrationhub_install_missing_table($dbman, 'local_integrationhub_replay');
+        upgrade_plugin_savepoint(true, 2026112500, 'local', 'integrationhub');
+    }
+
     return true;
 }

@@ -33,3 +33,35 @@ function local_integrationhub_install_missing_table(database_manager $dbman, str
         $dbman->install_one_table_from_xmldb_file(__DIR__ . '/install.xml', $name);
     }
 }
+
+/**
+ * Adds the fields that a table does not have yet.
+ *
+ * @param database_manager $dbman
+ * @param string $name of the table
+ * @param xmldb_field[] $fields
+ */
+function local_integrationhub_add_missing_fields(database_manager $dbman, string $name, array $fields): void {
+    $table = new xmldb_table($name);
+    foreach ($fields as $field) {
+        if (!$dbman->field_exists($table, $field)) {
+            $dbman->add_field($table, $field);
+        }
+    }
+}
+
+/**
+ * Adds the indexes that a table does not have yet.
+ *
+ * @param database_manager $dbman
+ * @param string $name of the table
+ * @param xmldb_index[] $indexes
+ */
+function local_integrationhub_add_missing_indexes(database_manager $dbman, string $name, array $indexes): void {
+    $table = new xmldb_table($name);
+    foreach ($indexes as $index) {
+        if (!$dbman->index_exists($table, $index)) {
+            $dbman->add_index($table, $index);
+        }
+    }
+}

@@ -24,7 +24,7 @@ import services  # noqa: E402
 import xmldb  # noqa: E402
 
 PASSWORD = 'correct-horse-9'
-TABLES = {"svc", "cb", "log", "rules", "dlq", "outbox", "binding", "worker"}
+TABLES = {"svc", "cb", "log", "rules", "dlq", "outbox", "binding", "worker", "replay"}
 HUNG_MS = 2500      # time-outs of dbenv.h are 2 s
 PAUSE_MS = 200      # the loop of it_store ticks every 2 ms; a busy machine costs some tens, a call to the database would cost 2000
 
@@ -149,6 +149,9 @@ class SchemaTest(DatabaseCase):
                                  " information_schema.columns WHERE table_schema = 'moodle' AND table_name LIKE 'mdl\\_%'")
         found = {(row[0].removeprefix("mdl_local_integrationhub_"), row[1]): row[2:] for row in rows}
         self.assertEqual(found["svc", "max_concurrency"], ["mediumint(5)", "NO", "16", None])
+        self.assertEqual(found["svc", "long_retries"], ["tinyint(1)", "NO", "1", None])
+        self.assertEqual(found["dlq", "state"], ["varchar(10)", "NO", "'dead'", "utf8mb4_unicode_ci"])
+        self.assertEqual(found["replay", "maxcount"], ["bigint(10)", "YES", None, None])
         self.assertEqual(found["svc", "base_url"], ["varchar(1333)", "NO", "''", "utf8mb4_unicode_ci"])
         self.assertEqual(found["svc", "auth_token"], ["longtext", "YES", None, "utf8mb4_unicode_ci"])
         self.assertEqual(found["svc", "id"], ["bigint(10)", "NO", None, None])
@@ -165,6 +168,14 @@ class GrantsTest(DatabaseCase):
         "SELECT * FROM {cb}",
         "UPDATE {cb} SET state = 'open', failure_count = 5, last_failure = 1, timemodified = 1 WHERE serviceid = 1 AND state = 'closed'",
         "INSERT INTO {log} (serviceid, endpoint) VALUES (1, '/')",
+        "UPDATE {cb} SET trips = trips + 1, retryat = 1, holder = 'h:1:1' WHERE serviceid = 1",
+        "INSERT INTO {cb} (serviceid) VALUES (9)",
+        "INSERT INTO {dlq} (serviceid, eventname, messageid, state) VALUES (1, 'x', 'm', 'dead')",
+        "UPDATE {dlq} SET state = 'replayed', replayid = 1, timemodified = UNIX_TIMESTAMP() WHERE messageid = 'm'",
+        "SELECT * FROM {dlq} WHERE serviceid = 1 AND state = 'dead'",
+        "INSERT INTO {replay} (serviceid, state) VALUES (1, 'running')",
+        "UPDATE {replay} SET state = 'done', matched = 1, moved = 1, failed = 0, error = NULL, timestarted = 1, timeended = 1, timemodified = 1",
+        "SELECT * FROM {replay} WHERE state IN ('requested', 'running')",
         "SELECT id, messageid, eventname, payload, timecreated FROM {outbox}",
         "DELETE FROM {outbox} WHERE id IN (1, 2)",
         "INSERT INTO {binding} (serviceid, routingkey) VALUES (1, 'a.b')",
@@ -184,14 +195,16 @@ class GrantsTest(DatabaseCase):
         "INSERT INTO {rules} (eventname, serviceid) VALUES ('x', 1)",
         "DELETE FROM {rules}",
         "UPDATE {cb} SET serviceid = 2",
-        "INSERT INTO {cb} (serviceid) VALUES (9)",
         "DELETE FROM {cb}",
         "SELECT * FROM {log}",
         "UPDATE {log} SET success = 1",
         "DELETE FROM {log}",
         "INSERT INTO {outbox} (messageid, eventname, payload) VALUES ('x', 'x', 'x')",
         "UPDATE {outbox} SET payload = ''",
-        "SELECT * FROM {dlq}",
+        "DELETE FROM {dlq}",
+        "DELETE FROM {replay}",
+        "UPDATE {replay} SET serviceid = NULL",
+        "UPDATE {replay} SET dryrun = 0",
         "SELECT * FROM mdl_config_plugins",
         "SELECT * FROM mdl_user",
         "INSERT INTO mih_mdl_settings VALUES ('siteid', 'x')",

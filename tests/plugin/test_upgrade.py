@@ -77,6 +77,9 @@ class Upgrade(moodle_site.SiteTest):
     def test_1_all_rows_are_the_same_and_new_columns_have_their_defaults(self):
         self.assertEqual(rows(self.site, self.before), self.before)
         self.assertEqual(self.site.database.query("SELECT DISTINCT max_concurrency FROM mdl_local_integrationhub_svc"), [["16"]])
+        self.assertEqual(self.site.database.query("SELECT DISTINCT rate_limit, long_retries, paused FROM mdl_local_integrationhub_svc"),
+                         [["0", "0", "0"]])
+        self.assertEqual(self.site.database.query("SELECT state, attempts, messageid FROM mdl_local_integrationhub_dlq"), [["dead", "0", None]])
         self.assertEqual(schema(self.site), self.fresh_schema)
 
     def test_2_settings_schedule_and_capabilities_are_kept(self):
@@ -144,6 +147,7 @@ class Upgrade(moodle_site.SiteTest):
         self.assertEqual(len(site.probe(events=1, transaction="commit")["outbox"]), 1)
 
     def test_6_the_upgrade_run_again_changes_nothing(self):
+        self.site.database.query("UPDATE mdl_local_integrationhub_svc SET long_retries = 1 WHERE id = 5")
         before = rows(self.site)
         self.upgrade_from(2026022700)
         self.assertEqual(rows(self.site), before)
@@ -161,7 +165,7 @@ class Upgrade(moodle_site.SiteTest):
 
     def test_7_a_site_of_the_develop_branch(self):
         self.site.database.query("ALTER TABLE mdl_local_integrationhub_svc DROP max_concurrency;"
-                                 + "".join(f"DROP TABLE mdl_local_integrationhub_{name};" for name in ("outbox", "binding", "worker")) + DEVELOP)
+                                 + "".join(f"DROP TABLE mdl_local_integrationhub_{name};" for name in ("outbox", "binding", "worker", "replay")) + DEVELOP)
         before = rows(self.site)
         self.upgrade_from(2026021900)
         self.assertEqual(rows(self.site, before), before)

@@ -28,7 +28,8 @@ use core_privacy\local\request\writer;
  *
  * An event concerns its actor (userid), the one it is about (relateduserid) and the one behind a "log in as" (realuserid).
  * A dead letter holds what an administrator's template made of an event; it counts as somebody's when a key of one of
- * these names holds that person's id.
+ * these names holds that person's id. A replay names the administrator who asked for it; it is the record of what was
+ * sent again or discarded, so that it stays, without the name, when that person's data is deleted.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -44,6 +45,9 @@ class provider implements
         'local_integrationhub_dlq' => 'payload',
     ];
 
+    /** Who asked for a replay of dead letters. */
+    private const REPLAYS = 'local_integrationhub_replay';
+
     /** Keys that name a person. */
     private const KEYS = ['userid', 'relateduserid', 'realuserid'];
 
@@ -54,13 +58,21 @@ class provider implements
      * @return collection
      */
     public static function get_metadata(collection $collection): collection {
-        foreach (['outbox', 'dlq'] as $name) {
-            $collection->add_database_table('local_integrationhub_' . $name, [
-                'eventname' => 'privacy:metadata:events:eventname',
-                'payload' => 'privacy:metadata:events:payload',
-                'timecreated' => 'privacy:metadata:events:timecreated',
-            ], 'privacy:metadata:' . $name);
-        }
+        $event = [
+            'eventname' => 'privacy:metadata:events:eventname',
+            'payload' => 'privacy:metadata:events:payload',
+            'timecreated' => 'privacy:metadata:events:timecreated',
+        ];
+        $collection->add_database_table('local_integrationhub_outbox', $event, 'privacy:metadata:outbox');
+        $collection->add_database_table('local_integrationhub_dlq', $event + [
+            'endpoint' => 'privacy:metadata:dlq:endpoint',
+            'response' => 'privacy:metadata:dlq:response',
+        ], 'privacy:metadata:dlq');
+        $collection->add_database_table('local_integrationhub_replay', [
+            'userid' => 'privacy:metadata:replay:userid',
+            'action' => 'privacy:metadata:replay:action',
+            'timecreated' => 'privacy:metadata:replay:timecreated',
+        ], 'privacy:metadata:replay');
         $collection->add_external_location_link('external_services', [
             'userid' => 'privacy:metadata:external_services:userid',
             'courseid' => 'privacy:metadata:external_services:courseid',
@@ -78,7 +90,12 @@ class provider implements
      * @return contextlist
      */
     public static function get_contexts_for_userid(int $userid): contextlist {
+        global $DB;
         $list = new contextlist();
+        if ($DB->record_exists(self::REPLAYS, ['userid' => $userid])) {
+            $list->add_system_context();
+            return $list;
+        }
         foreach (array_keys(self::TABLES) as $table) {
             foreach (self::rows($table, [$userid]) as $ignored) {
                 $list->add_system_context();
@@ -107,6 +124,7 @@ class provider implements
             $rows->close();
         }
         $userlist->add_users(array_keys($ids));
+        $userlist->add_from_sql('userid', 'SELECT userid FROM {' . self::REPLAYS . '} WHERE userid IS NOT NULL', []);
     }
 
     /**
@@ -115,9 +133,18 @@ class provider implements
      * @param approved_contextlist $contextlist
      */
     public static function export_user_data(approved_contextlist $contextlist) {
+        global $DB;
         $context = \context_system::instance();
         if (!in_array($context->id, $contextlist->get_contextids())) {
             return;
+        }
+        $replays = $DB->get_records(self::REPLAYS, ['userid' => $contextlist->get_user()->id], 'id', 'id, action, timecreated');
+        if ($replays) {
+            $export = array_map(function (\stdClass $row): \stdClass {
+                $time = \core_privacy\local\request\transform::datetime($row->timecreated);
+                return (object) ['action' => $row->action, 'timecreated' => $time];
+            }, array_values($replays));
+            writer::with_context($context)->export_data(self::path(self::REPLAYS), (object) ['replays' => $export]);
         }
         foreach (array_keys(self::TABLES) as $table) {
             $events = [];
@@ -129,12 +156,21 @@ class provider implements
                 ];
             }
             if ($events) {
-                $path = array_map(function (string $key): string {
-                    return get_string($key, 'local_integrationhub');
-                }, ['pluginname', 'privacy:path:' . $table]);
-                writer::with_context($context)->export_data($path, (object) ['events' => $events]);
+                writer::with_context($context)->export_data(self::path($table), (object) ['events' => $events]);
             }
         }
+    }
+
+    /**
+     * Where an export stands.
+     *
+     * @param string $table
+     * @return string[]
+     */
+    private static function path(string $table): array {
+        return array_map(function (string $key): string {
+            return get_string($key, 'local_integrationhub');
+        }, ['pluginname', 'privacy:path:' . $table]);
     }
 
     /**
@@ -148,6 +184,7 @@ class provider implements
             foreach (array_keys(self::TABLES) as $table) {
                 $DB->delete_records($table);
             }
+            $DB->set_field_select(self::REPLAYS, 'userid', null, 'userid IS NOT NULL');
         }
     }
 
@@ -174,12 +211,15 @@ class provider implements
     }
 
     /**
-     * Deletes the rows that concern any of these users.
+     * Deletes the rows that concern any of these users, and their names where rows stay.
      *
      * @param int[] $userids
      */
     private static function delete(array $userids): void {
         global $DB;
+        foreach ($userids as $userid) {
+            $DB->set_field(self::REPLAYS, 'userid', null, ['userid' => $userid]);
+        }
         foreach (array_keys(self::TABLES) as $table) {
             $ids = [];
             foreach (self::rows($table, $userids) as $row) {

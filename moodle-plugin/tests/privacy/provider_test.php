@@ -66,7 +66,7 @@ final class provider_test extends \advanced_testcase {
 
     public function test_metadata_texts_exist(): void {
         $items = provider::get_metadata(new collection('local_integrationhub'))->get_collection();
-        $this->assertCount(3, $items);
+        $this->assertCount(4, $items);
         foreach ($items as $item) {
             foreach (array_merge([$item->get_summary()], $item->get_privacy_fields()) as $key) {
                 $this->assertTrue(get_string_manager()->string_exists($key, 'local_integrationhub'), $key);
@@ -101,6 +101,28 @@ final class provider_test extends \advanced_testcase {
             $events = $writer->get_data($path)->events;
             $this->assertSame(['\core\event\e1'], array_column($events, 'eventname'), $table);
         }
+    }
+
+    public function test_who_asked_for_a_replay(): void {
+        global $DB;
+        $system = \context_system::instance();
+        $user = $this->users[3];
+        $id = $DB->insert_record('local_integrationhub_replay', (object) ['action' => 'discard', 'userid' => $user->id]);
+        $this->assertEquals([$system->id], provider::get_contexts_for_userid((int) $user->id)->get_contextids());
+        $list = new userlist($system, 'local_integrationhub');
+        provider::get_users_in_context($list);
+        $this->assertContains((int) $user->id, $list->get_userids());
+        provider::export_user_data(new approved_contextlist($user, 'local_integrationhub', [$system->id]));
+        $path = [
+            get_string('pluginname', 'local_integrationhub'),
+            get_string('privacy:path:local_integrationhub_replay', 'local_integrationhub'),
+        ];
+        $this->assertSame(['discard'], array_column(writer::with_context($system)->get_data($path)->replays, 'action'));
+        provider::delete_data_for_user(new approved_contextlist($user, 'local_integrationhub', [$system->id]));
+        $this->assertNull($DB->get_field('local_integrationhub_replay', 'userid', ['id' => $id]));
+        $DB->set_field('local_integrationhub_replay', 'userid', $user->id, ['id' => $id]);
+        provider::delete_data_for_all_users_in_context($system);
+        $this->assertNull($DB->get_field('local_integrationhub_replay', 'userid', ['id' => $id]));
     }
 
     public function test_deletion_of_one_of_some_and_of_all(): void {
