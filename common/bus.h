@@ -105,6 +105,7 @@ struct bus_handlers {
 struct bus_publication {
     const char *exchange;
     const char *routing_key;
+    const char *second_key; /* NULL, or routed by this key, too (RabbitMQ's header CC) */
     const char *message_id;
     const char *type;
     const char *app_id;

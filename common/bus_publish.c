@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAME_OVERHEAD = 8 };
+enum { FRAME_OVERHEAD = 8, OWN_HEADERS = 2 };
 
 static bool too_long(const char *text)
 {
@@ -41,7 +41,10 @@ static const char *what_is_wrong(const struct bus_publication *p)
             return "the headers are larger than 100 KiB";
         }
     }
-    return p->n_fields >= BUS_FIELDS_MAX ? "there are more than 255 headers" : NULL;
+    if (p->second_key != NULL && too_long(p->second_key)) {
+        return "a routing key is longer than 255 bytes";
+    }
+    return p->n_fields + OWN_HEADERS > BUS_FIELDS_MAX ? "there are more than 254 headers" : NULL;
 }
 
 amqp_table_entry_t bus_entry(const struct bus_field *f)
@@ -67,9 +70,22 @@ static void set_property(amqp_basic_properties_t *p, amqp_flags_t flag, amqp_byt
     }
 }
 
-static void set_properties(amqp_basic_properties_t *to, const struct bus_publication *p,
-                           amqp_table_entry_t *entries, uint64_t number)
+/* The header that adds a routing key: a list of one. The value is the caller's. */
+static amqp_table_entry_t second_key(const char *key, amqp_field_value_t *value)
 {
+    amqp_table_entry_t e = {.key = amqp_cstring_bytes("CC")};
+
+    value->kind = AMQP_FIELD_KIND_UTF8;
+    value->value.bytes = bus_bytes(key);
+    e.value.kind = AMQP_FIELD_KIND_ARRAY;
+    e.value.value.array = (amqp_array_t){.num_entries = 1, .entries = value};
+    return e;
+}
+
+static void set_properties(amqp_basic_properties_t *to, const struct bus_publication *p,
+                           amqp_table_entry_t *entries, amqp_field_value_t *key, uint64_t number)
+{
+    size_t n = p->n_fields;
     const struct bus_field own = {.name = BUS_PUBLISH_HEADER, .number = (int64_t)number};
 
     *to = (amqp_basic_properties_t){
@@ -87,8 +103,11 @@ static void set_properties(amqp_basic_properties_t *to, const struct bus_publica
     for (size_t i = 0; i < p->n_fields; i++) {
         entries[i] = bus_entry(&p->fields[i]);
     }
-    entries[p->n_fields] = bus_entry(&own);
-    to->headers = (amqp_table_t){(int)p->n_fields + 1, entries};
+    entries[n++] = bus_entry(&own);
+    if (p->second_key != NULL) {
+        entries[n++] = second_key(p->second_key, key);
+    }
+    to->headers = (amqp_table_t){(int)n, entries};
 }
 
 static int send_frame(struct bus *bus, const amqp_frame_t *frame)
@@ -121,6 +140,7 @@ static int send_publication(struct bus *bus, uint16_t channel, const struct bus_
                             uint64_t number)
 {
     amqp_table_entry_t entries[BUS_FIELDS_MAX];
+    amqp_field_value_t key;
     amqp_basic_properties_t properties;
     amqp_basic_publish_t method = {
         .exchange = bus_bytes(p->exchange),
@@ -129,7 +149,7 @@ static int send_publication(struct bus *bus, uint16_t channel, const struct bus_
     };
     amqp_frame_t header = {.frame_type = AMQP_FRAME_HEADER, .channel = channel};
 
-    set_properties(&properties, p, entries, number);
+    set_properties(&properties, p, entries, &key, number);
     header.payload.properties.class_id = AMQP_BASIC_CLASS;
     header.payload.properties.body_size = p->body_len;
     header.payload.properties.decoded = &properties;

@@ -241,6 +241,7 @@ static size_t copied_size(const struct bus_publication *from)
     size += text_size(from->exchange) + text_size(from->routing_key);
     size += text_size(from->message_id) + text_size(from->type);
     size += text_size(from->app_id) + text_size(from->content_type);
+    size += from->second_key != NULL ? text_size(from->second_key) : 0;
     for (size_t i = 0; i < from->n_fields; i++) {
         const struct bus_field *f = &from->fields[i];
         size += text_size(f->name) + (f->text != NULL ? text_size(f->text) : 0);
@@ -258,6 +259,9 @@ static void copy_publication(struct publisher_job *job, const struct bus_publica
     *to = *from;
     to->exchange = copy_text(&at, from->exchange);
     to->routing_key = copy_text(&at, from->routing_key);
+    if (from->second_key != NULL) {
+        to->second_key = copy_text(&at, from->second_key);
+    }
     to->message_id = copy_text(&at, from->message_id);
     to->type = copy_text(&at, from->type);
     to->app_id = copy_text(&at, from->app_id);
