@@ -3,7 +3,8 @@
  *
  * The end is reached when the broker counts no ready message and none has arrived for IDLE_MS.
  * Without --peek every message is acknowledged after it was printed. With it none is, and all
- * go back when the connection closes (their delivery count rises by one).
+ * go back when the connection closes (their delivery count rises by one); of a quorum queue that is
+ * possible for up to PEEK_MAX messages.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 
 #include "rabbit.h"
 
-enum { IDLE_MS = 150, PREFETCH = 500, COUNT_CHANNEL = 2 };
+/* PEEK_MAX: without any prefetch a quorum queue would give 2000. */
+enum { IDLE_MS = 150, PREFETCH = 500, PEEK_MAX = 65535, IDLE_ROUNDS_MAX = 100, COUNT_CHANNEL = 2 };
 
 static void say_message(const amqp_envelope_t *envelope)
 {
@@ -31,14 +33,14 @@ static void say_message(const amqp_envelope_t *envelope)
     json_say(out);
 }
 
-/* 1 when the broker holds no ready message, 0 when it does, -1. */
-static int is_empty(struct link *link, const char *queue)
+/* How many ready messages the broker counts; -1. */
+static int64_t count_ready(struct link *link, const char *queue)
 {
     amqp_queue_declare_ok_t *ok = amqp_queue_declare(
         link->connection, COUNT_CHANNEL, amqp_cstring_bytes(queue), 1, 0, 0, 0, amqp_empty_table);
     if (link_result(link, queue))
         return complain("%s: cannot be counted", queue);
-    return ok->message_count == 0;
+    return ok->message_count;
 }
 
 /* Prints the next message: 1; 0 when none came in time; -1. */
@@ -63,10 +65,22 @@ static int take_one(struct link *link, bool acknowledge)
     return 1;
 }
 
+/* Whether nothing more comes. What was there at the start comes, though it may take its time: the
+ * broker counts a message as not ready as soon as it is on its way. 1, 0 or -1. */
+static int at_end(struct link *link, const char *queue, bool missing, unsigned idle_rounds)
+{
+    int64_t ready = count_ready(link, queue);
+    if (ready < 0)
+        return -1;
+    return ready == 0 && (!missing || idle_rounds > IDLE_ROUNDS_MAX);
+}
+
 static int drain_queue(struct link *link, const struct options *options, const char *queue)
 {
-    amqp_basic_qos(link->connection, 1, 0, options->peek ? 0 : PREFETCH, 0);
-    if (link_result(link, "qos"))
+    const int64_t at_start = count_ready(link, queue);
+    unsigned idle_rounds = 0;
+    amqp_basic_qos(link->connection, 1, 0, options->peek ? PEEK_MAX : PREFETCH, 0);
+    if (at_start < 0 || link_result(link, "qos"))
         return -1;
     amqp_basic_consume(link->connection, 1, amqp_cstring_bytes(queue), amqp_cstring_bytes(queue), 0,
                        0, 0, amqp_empty_table);
@@ -77,9 +91,10 @@ static int drain_queue(struct link *link, const struct options *options, const c
         if (result < 0)
             return -1;
         taken += (uint64_t)result;
+        idle_rounds = result > 0 ? 0 : idle_rounds + 1;
         if (result > 0)
             continue;
-        result = is_empty(link, queue);
+        result = at_end(link, queue, taken < (uint64_t)at_start, idle_rounds);
         if (result != 0)
             return result < 0 ? -1 : 0;
     }
