@@ -14,8 +14,8 @@
  * and every redirect is final: the same request would get the same answer. 410 says that the
  * address is gone for good, so the rule is disabled as well.
  *
- * 429 is flow control: neutral, not counted, and the service gets fewer requests at a time.
- * Retry-After is honoured on 429 and 503.
+ * 429 is flow control: neutral, not counted. After it, after 503 and after a time-out the service
+ * gets fewer requests at a time. Retry-After is honoured on 429 and 503.
  *
  * Our own troubles (memory, descriptors, shutdown) count for nobody. A request that cannot be
  * sent will never be: reject.
@@ -80,7 +80,7 @@ static const struct status_policy status_policies[] = {
     {429, 429, {RETRY_FREE, .honours_retry_after = true, .lower_concurrency = true}},
     {400, 499, {REJECT}},
     {501, 501, {REJECT}},
-    {503, 503, {RETRY_FAILURE, .honours_retry_after = true}},
+    {503, 503, {RETRY_FAILURE, .honours_retry_after = true, .lower_concurrency = true}},
     {-2147483647 - 1, 2147483647, {RETRY_FAILURE}},
 };
 
@@ -92,7 +92,7 @@ static const struct {
     [OUTCOME_HTTP] = {"HTTP", {RETRY_FAILURE}},
     [OUTCOME_DNS] = {"name look-up failed", {RETRY_FAILURE}},
     [OUTCOME_CONNECT] = {"no connection", {RETRY_FAILURE}},
-    [OUTCOME_TIMEOUT] = {"time-out", {RETRY_FAILURE}},
+    [OUTCOME_TIMEOUT] = {"time-out", {RETRY_FAILURE, .lower_concurrency = true}},
     [OUTCOME_BROKEN] = {"broken answer", {RETRY_FAILURE}},
     [OUTCOME_TLS] = {"TLS", {RETRY_FAILURE, .not_before_s = TLS_PAUSE_S, .warn = true}},
     [OUTCOME_INVALID] = {"policy", {REJECT}},
