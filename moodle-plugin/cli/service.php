@@ -49,6 +49,9 @@ Fields:
     --cb-threshold=N       failures in a row that open the circuit breaker
     --cb-cooldown=SECONDS
     --max-concurrency=N    requests at a time, per worker process
+    --rate-limit=N         requests per second of all worker processes together; 0: no limit
+    --long-retries=0|1     go on trying for days after the last retry (default: 1)
+    --paused=0|1           keep its events waiting
     --response-queue=NAME  inbound queue of an AMQP service
 
 Exit code 0 when done, 1 with a message when not.
@@ -65,6 +68,9 @@ $fields = [
     'cb-threshold' => 'cb_failure_threshold',
     'cb-cooldown' => 'cb_cooldown',
     'max-concurrency' => 'max_concurrency',
+    'rate-limit' => 'rate_limit',
+    'long-retries' => 'long_retries',
+    'paused' => 'paused',
     'response-queue' => 'response_queue',
 ];
 $options = cli::options(array_merge(

@@ -165,7 +165,8 @@ class Upgrade(moodle_site.SiteTest):
 
     def test_7_a_site_of_the_develop_branch(self):
         self.site.database.query("ALTER TABLE mdl_local_integrationhub_svc DROP max_concurrency;"
-                                 + "".join(f"DROP TABLE mdl_local_integrationhub_{name};" for name in ("outbox", "binding", "worker", "replay")) + DEVELOP)
+                                 + "".join(f"DROP TABLE mdl_local_integrationhub_{name};"
+                                           for name in ("outbox", "binding", "worker", "replay")) + DEVELOP)
         before = rows(self.site)
         self.upgrade_from(2026021900)
         self.assertEqual(rows(self.site, before), before)

@@ -38,6 +38,9 @@ final class service_fields {
         'cb_failure_threshold' => [1, 999],
         'cb_cooldown' => [1, 86400],
         'max_concurrency' => [1, 10000],
+        'rate_limit' => [0, 99999],
+        'long_retries' => [0, 1],
+        'paused' => [0, 1],
     ];
 
     /**
@@ -70,6 +73,9 @@ final class service_fields {
             'response_queue' => null,
             'enabled' => 1,
             'max_concurrency' => 16,
+            'rate_limit' => 0,
+            'long_retries' => 1,
+            'paused' => 0,
         ];
     }
 
