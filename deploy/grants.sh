@@ -60,6 +60,7 @@ hub="\`$database\`.${prefix}local_integrationhub"
 view="\`$database\`.mih_${prefix}settings"
 
 if [[ $password_file ]]; then
+    [[ -r $password_file ]] || fail "$password_file: cannot be read"
     IFS= read -r password <"$password_file" || [[ $password ]] || fail "$password_file: no password"
     [[ $password != *[\'\\]* ]] || fail "$password_file: a password without ' and \\, please"
     echo "CREATE USER IF NOT EXISTS $account IDENTIFIED BY '$password';"

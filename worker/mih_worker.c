@@ -111,7 +111,9 @@ int main(int argc, char **argv)
     if (a.action == DUMP_CONFIG)
         conf_dump(&settings_table, &settings, stdout);
     else if (a.action == CHECK_CONFIG)
-        printf("the configuration is valid\n");
+        printf("%s: valid\n", a.config_path ? a.config_path
+                                            : DEFAULT_CONFIG " does not exist; the defaults and"
+                                                             " the environment");
     else
         code = run(&a, &settings);
     if (a.action != CHILD) /* a thread that it left behind in a library may still use them */

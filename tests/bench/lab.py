@@ -36,8 +36,7 @@ class Lab:
     @staticmethod
     def _make(programs):
         build = fleet.build_folder()
-        if not os.path.exists(os.path.join(build, "build.ninja")):
-            run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"])
+        run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DMIH_TESTS=ON"])
         run(["cmake", "--build", build, "--target", *programs])
 
     def log(self, name):
