@@ -61,7 +61,7 @@ def build(screen):
     started = time.monotonic()
     folder = guard.folder("mih-build-")
     build_folder = fleet.build_folder()
-    script = ('exec 9>"$2/.lock"; flock 9; cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Release && '
+    script = ('exec 9>"$2/.lock"; flock 9; cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMIH_TESTS=ON && '
               'ninja -C "$2" mih-worker mih-test-rabbit')
     os.makedirs(build_folder, exist_ok=True)
     screen.say("Building the programs.")

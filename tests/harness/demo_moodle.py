@@ -160,7 +160,8 @@ class MoodleDemo(Demo):
         for service in read_demo("services.json", self.places):
             self.moodle.cli("service", f"--add={service['name']}", f"--url={service['base_url']}", f"--type={service['type']}",
                             f"--auth={service['auth_type']}", "--token-stdin", f"--timeout={service['timeout']}",
-                            f"--max-concurrency={service['max_concurrency']}", stdin=service["auth_token"])
+                            f"--max-concurrency={service['max_concurrency']}", f"--cb-cooldown={service.get('cb_cooldown', 30)}",
+                            stdin=service["auth_token"])
         for rule in read_demo("rules.json") + read_demo("moodle-rules.json"):
             template = [] if rule["payload_template"] is None else [f"--template={rule['payload_template']}"]
             self.moodle.cli("rule", f"--add={rule['eventname']}", f"--service={rule['service']}", f"--endpoint={rule['endpoint']}",

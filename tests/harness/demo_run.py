@@ -19,6 +19,9 @@ from sink import Sink
 DATA = os.path.join(fleet.TOP, "tests", "data", "moodle-events.jsonl")
 STALL_SECONDS = 60
 OUTBOX_ROWS = 50
+CHAT_DOWN_SECONDS = 6
+BREAKER_WORDS = {"open": "open: nothing is sent, its events wait in the broker", "halfopen": "half-open: one request is sent to see",
+                 "closed": "closed: its backlog is sent, slowly at first"}
 EXCHANGE = "moodle.events"
 
 
@@ -34,6 +37,7 @@ class Demo:
         self.expected = 0       # deliveries that the events ask for
         self.outbox = {}        # message id -> (event name, ms): rows inserted as Moodle leaves them
         self.publication = None
+        self.chat_state, self.chat_down = "closed", time.monotonic()
 
     # ---- setting up ----
 
@@ -51,9 +55,10 @@ class Demo:
         self.database = MariaDB()
         self.sink = Sink()
         self.rabbit = Rabbit(fleet.program("mih-test-rabbit"), self.broker.url)
-        self.places = {"{sink}": self.sink.url, "{down}": f"http://127.0.0.1:{free_port()}", "{token}": "demo-" + os.urandom(8).hex()}
+        self.chat, self.chat_port = None, free_port()
+        self.places = {"{sink}": self.sink.url, "{down}": f"http://127.0.0.1:{self.chat_port}", "{token}": "demo-" + os.urandom(8).hex()}
         self.screen.say(f"Started RabbitMQ, MariaDB and the services ({time.monotonic() - started:.0f} s): campus-gateway answers at once, "
-                        "learning-analytics takes 200 ms, class-chat is down on purpose.")
+                        "learning-analytics takes 200 ms, old-portal refuses everything, class-chat is down at first.")
 
     def load_tables(self):
         """schema.sql, the services and rules of tests/demo, and the fleet's database user."""
@@ -83,6 +88,7 @@ class Demo:
     def wait_bound(self, processes):
         """Waits for the bindings and says so."""
         self.fleet.wait_bound(self.database, self.keys)
+        self.chat_down = time.monotonic()
         self.screen.say(f"Started the fleet: {processes}, {len(self.services)} services, {len(self.rules.service_of)} rules.")
 
     # ---- the events ----
@@ -128,8 +134,26 @@ class Demo:
 
     def delivered(self):
         """Takes in what has arrived; returns how many different deliveries there are."""
-        self.arrivals += self.sink.new_requests()
+        fresh = self.sink.new_requests() + (self.chat.new_requests() if self.chat else [])
+        self.arrivals += [request for request in fresh if request["status"] < 300]
         return len({request["id"] for request in self.arrivals})
+
+    def watch_chat(self):
+        """Says what becomes of class-chat's breaker; starts the service some seconds after the breaker has opened."""
+        state = self.database.value("SELECT cb.state FROM mdl_local_integrationhub_cb cb JOIN mdl_local_integrationhub_svc s "
+                                    "ON s.id = cb.serviceid WHERE s.name = 'class-chat'") or "closed"
+        if state != self.chat_state:
+            self.screen.say(f"class-chat: breaker {BREAKER_WORDS[state]}")
+            self.chat_state = state
+        if self.chat is None and state != "closed" and time.monotonic() - self.chat_down > CHAT_DOWN_SECONDS:
+            self.chat = Sink(port=self.chat_port)
+            self.screen.say("class-chat: the service has come up.")
+
+    def start_chat(self):
+        """Where its breaker had no reason to open, class-chat comes up when all else is done."""
+        if self.chat is None and time.monotonic() - self.chat_down > 2 * CHAT_DOWN_SECONDS:
+            self.chat = Sink(port=self.chat_port)
+            self.screen.say("class-chat: the service has come up.")
 
     def dead_count(self):
         """Dead letters at the broker."""
@@ -146,6 +170,8 @@ class Demo:
         moved, before, first = time.monotonic(), None, time.monotonic()
         while True:
             running = self.still_publishing()
+            self.watch_chat()
+            self.start_chat()
             state = delivered, dead = self.delivered(), self.dead_count()
             if delivered + dead >= self.expected:
                 dead = len(self.dead_letters())     # each once: one that came twice must not stand for another
@@ -199,13 +225,17 @@ class Demo:
         return facts
 
     def waiting(self, in_outbox):
-        """Deliveries still in the service queues or the outbox.  The fleet must have stopped, so that nothing is held unacknowledged."""
+        """Deliveries still in the service queues, the delay queues or the outbox.  The fleet must have stopped: it holds nothing then."""
         found = account.wanted_deliveries(self.rules, in_outbox.items())
         for service in self.services:
             for message in self.rabbit.drain(self.fleet.queue(service), peek=True):
                 properties, rule = message["properties"], message["headers"].get("x-mih-rule")
                 rules = [rule] if rule else [wanted for wanted in self.rules.wanting(properties["type"]) if self.rules.service_of[wanted] == service]
                 found |= {f"{properties['message_id']}:{wanted}" for wanted in rules}
+        names = self.broker.ctl("list_queues", "-p", self.broker.vhost, "name").splitlines()
+        for queue in (name for name in names if name.startswith(f"{self.fleet.namespace}.delay.")):
+            found |= {f"{message['properties']['message_id']}:{message['headers']['x-mih-rule']}"
+                      for message in self.rabbit.drain(queue, peek=True)}
         return found
 
     def sum_up(self, done):

@@ -354,8 +354,8 @@ class Nginx(Server):
     program = "nginx"
     stop_signal = signal.SIGQUIT
 
-    def __init__(self, http, workers=1):
-        self.port = free_port()
+    def __init__(self, http, workers=1, port=None):
+        self.port = port or free_port()
         self.http = http
         self.workers = workers
         super().__init__()

@@ -46,10 +46,11 @@ class Sink(Nginx):
 
     name = "sink"
 
-    def __init__(self, workers=1, buffered=False):
+    def __init__(self, workers=1, buffered=False, port=None):
         self._offset = 0
         self._rest = b""
-        super().__init__(_HTTP.replace("{locations}", _locations()).replace("{buffer}", " buffer=64k flush=200ms" if buffered else ""), workers)
+        super().__init__(_HTTP.replace("{locations}", _locations()).replace("{buffer}", " buffer=64k flush=200ms" if buffered else ""), workers,
+                         port)
 
     @property
     def requests_log(self):
