@@ -105,7 +105,17 @@ static uint64_t service_digest(const struct service_row *row)
     uint64_t digest = 0xcbf29ce484222325;
     const char *const texts[] = {"service",     row->name,      row->type,
                                  row->base_url, row->auth_type, row->auth_token};
-    const int64_t numbers[] = {row->id, row->timeout_s, row->max_concurrency, row->enabled};
+    const int64_t numbers[] = {row->id,
+                               row->timeout_s,
+                               row->max_concurrency,
+                               row->max_retries,
+                               row->retry_backoff_s,
+                               row->long_retries,
+                               row->cb_failure_threshold,
+                               row->cb_cooldown_s,
+                               row->rate_limit,
+                               row->enabled,
+                               row->paused};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         digest_text(&digest, texts[i]);
     }

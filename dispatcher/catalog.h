@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dispatcher/retry.h"
+
 struct catalog;
 struct template;
 
@@ -28,6 +30,10 @@ enum {
     SERVICE_DEFAULT_TIMEOUT_S = 5,   /* for a time-out of 0 or less */
     SERVICE_MAX_TIMEOUT_S = 20 * 60, /* below the broker's limit for unacknowledged messages */
     SERVICE_MAX_CONCURRENCY = 1024,
+    SERVICE_MAX_RETRIES = 1000,
+    SERVICE_MAX_BACKOFF_S = 3600,
+    SERVICE_MAX_COOLDOWN_S = 24 * 3600,
+    SERVICE_MAX_RATE = 1000000,
 };
 
 /* As in the table local_integrationhub_svc (COMPAT 3). Texts may be NULL for SQL NULL. A type
@@ -41,7 +47,14 @@ struct service_row {
     const char *auth_token;
     int64_t timeout_s;
     int64_t max_concurrency;
+    int64_t max_retries;
+    int64_t retry_backoff_s;
+    int64_t cb_failure_threshold;
+    int64_t cb_cooldown_s;
+    int64_t rate_limit; /* requests per second of the whole fleet; 0: none */
+    bool long_retries;
     bool enabled;
+    bool paused; /* its events go on being queued, and wait */
 };
 
 /* A payload_template that is NULL, white space or "0" stands for the whole event; an endpoint
@@ -81,7 +94,12 @@ struct service {
     char *auth_header; /* "Authorization: Bearer ..." or "X-API-Key: ...", or NULL */
     int64_t timeout_ms;
     unsigned max_concurrency;
+    struct retry_policy retry;
+    unsigned cb_threshold; /* failures in a row that open the breaker */
+    int64_t cb_cooldown_ms;
+    unsigned rate_limit; /* requests per second of the whole fleet; 0: none */
     bool enabled;
+    bool paused;
     char *fault;        /* why no rule of it can be used, or NULL */
     struct rule *rules; /* sealed: exact names first, sorted; then wildcards */
     size_t n_rules;

@@ -147,10 +147,20 @@ int service_prepare(struct service *s, const struct service_row *row)
 {
     s->id = row->id;
     s->enabled = row->enabled;
+    s->paused = row->paused;
     s->timeout_ms = clamp(row->timeout_s > 0 ? row->timeout_s : SERVICE_DEFAULT_TIMEOUT_S, 1,
                           SERVICE_MAX_TIMEOUT_S) *
                     1000;
     s->max_concurrency = (unsigned)clamp(row->max_concurrency, 1, SERVICE_MAX_CONCURRENCY);
+    s->rate_limit = (unsigned)clamp(row->rate_limit, 0, SERVICE_MAX_RATE);
+    s->cb_threshold = (unsigned)clamp(row->cb_failure_threshold, 1, UINT16_MAX);
+    s->cb_cooldown_ms = clamp(row->cb_cooldown_s, 1, SERVICE_MAX_COOLDOWN_S) * 1000;
+    s->retry = (struct retry_policy){
+        .backoff_ms = clamp(row->retry_backoff_s, 1, SERVICE_MAX_BACKOFF_S) * 1000,
+        .max_backoff_ms = SERVICE_MAX_BACKOFF_S * INT64_C(1000),
+        .max_retries = (unsigned)clamp(row->max_retries, 0, SERVICE_MAX_RETRIES),
+        .long_retries = row->long_retries,
+    };
     s->name = displayed(or_empty(row->name));
     s->base_url = strdup(or_empty(row->base_url));
     if (!s->name || !s->base_url) {

@@ -8,7 +8,10 @@
 
 #include "common/timing.h"
 #include "dispatcher/catalog.h"
+#include "worker/breakers.h"
 #include "worker/store.h"
+
+enum { MAX_BREAKERS = 100000 };
 
 /* A look at the tables. It outlives the loader when that is freed while the look is under way. */
 struct look {
@@ -18,6 +21,9 @@ struct look {
     uint64_t digest; /* its digest */
     struct catalog_builder *builder;
     struct catalog *catalog; /* NULL: nothing changed */
+    struct breaker_row *breakers;
+    size_t n_breakers, cap_breakers;
+    unsigned processes;
     int64_t began_ms;
 };
 
@@ -47,7 +53,14 @@ static int on_service(void *context, const struct db_row *row)
         .auth_token = row->text[5],
         .timeout_s = db_number(row, 6, 5),
         .max_concurrency = db_number(row, 7, 16),
-        .enabled = db_number(row, 8, 0) != 0,
+        .max_retries = db_number(row, 8, 3),
+        .retry_backoff_s = db_number(row, 9, 1),
+        .long_retries = db_number(row, 10, 1) != 0,
+        .cb_failure_threshold = db_number(row, 11, 5),
+        .cb_cooldown_s = db_number(row, 12, 30),
+        .enabled = db_number(row, 13, 0) != 0,
+        .paused = db_number(row, 14, 0) != 0,
+        .rate_limit = db_number(row, 15, 0),
     };
     return catalog_builder_service(look->builder, &service);
 }
@@ -67,6 +80,35 @@ static int on_rule(void *context, const struct db_row *row)
     return catalog_builder_rule(look->builder, &rule);
 }
 
+static int on_breaker(void *context, const struct db_row *row)
+{
+    struct look *look = context;
+    if (look->n_breakers == MAX_BREAKERS)
+        return -E2BIG;
+    if (look->n_breakers == look->cap_breakers) {
+        size_t cap = look->cap_breakers ? look->cap_breakers * 2 : 16;
+        struct breaker_row *all = reallocarray(look->breakers, cap, sizeof *all);
+        if (!all)
+            return -ENOMEM;
+        look->breakers = all;
+        look->cap_breakers = cap;
+    }
+    struct breaker_row *b = &look->breakers[look->n_breakers++];
+    b->service_id = db_number(row, 0, 0);
+    snprintf(b->state, sizeof b->state, "%s", db_text(row, 1));
+    b->trips = db_number(row, 2, 0);
+    b->retry_in_s = db_number(row, 3, 0);
+    snprintf(b->holder, sizeof b->holder, "%s", db_text(row, 4));
+    return 0;
+}
+
+static int on_fleet(void *context, const struct db_row *row)
+{
+    struct look *look = context;
+    look->processes = (unsigned)db_number(row, 0, 1);
+    return 0;
+}
+
 /* Puts the table's name in front of the server's words, and what helps after them. */
 static int read_table(struct look *look, struct db *db, const char *table, const char *sql,
                       db_on_row *on_row)
@@ -83,14 +125,26 @@ static int read_tables(struct look *look, struct db *db)
 {
     int r = read_table(look, db, "local_integrationhub_svc",
                        "SELECT id, name, type, base_url, auth_type, auth_token, timeout,"
-                       " max_concurrency, enabled FROM {local_integrationhub_svc} ORDER BY id",
+                       " max_concurrency, max_retries, retry_backoff, long_retries,"
+                       " cb_failure_threshold, cb_cooldown, enabled, paused, rate_limit FROM "
+                       "{local_integrationhub_svc} ORDER BY id",
                        on_service);
-    if (r < 0)
-        return r;
-    return read_table(look, db, "local_integrationhub_rules",
-                      "SELECT id, serviceid, eventname, endpoint, http_method, payload_template,"
-                      " enabled FROM {local_integrationhub_rules} ORDER BY id",
-                      on_rule);
+    if (r == 0)
+        r = read_table(look, db, "local_integrationhub_rules",
+                       "SELECT id, serviceid, eventname, endpoint, http_method, payload_template,"
+                       " enabled FROM {local_integrationhub_rules} ORDER BY id",
+                       on_rule);
+    if (r == 0)
+        r = read_table(look, db, "local_integrationhub_cb",
+                       "SELECT serviceid, state, trips, COALESCE(retryat, 0) - UNIX_TIMESTAMP(),"
+                       " holder FROM {local_integrationhub_cb}",
+                       on_breaker);
+    if (r == 0)
+        r = read_table(look, db, "local_integrationhub_worker",
+                       "SELECT GREATEST(1, COUNT(*)) FROM {local_integrationhub_worker}"
+                       " WHERE timeseen >= UNIX_TIMESTAMP() - 10",
+                       on_fleet);
+    return r;
 }
 
 static int read_snapshot(struct look *look, struct db *db)
@@ -141,6 +195,12 @@ static void tell_failure(struct loader *l, const char *reason)
     l->hooks.on_failure(l->hooks.context, l->reason);
 }
 
+static void look_free(struct look *look)
+{
+    free(look->breakers);
+    free(look);
+}
+
 static void look_done(struct store_job *job, int result, const char *reason)
 {
     struct look *look = (struct look *)job;
@@ -148,7 +208,7 @@ static void look_done(struct store_job *job, int result, const char *reason)
     struct catalog *catalog = look->catalog;
     if (!l) {
         catalog_unref(catalog);
-        free(look);
+        look_free(look);
         return;
     }
     l->look = NULL;
@@ -161,15 +221,18 @@ static void look_done(struct store_job *job, int result, const char *reason)
         l->has_looked = true;
         l->reason[0] = '\0';
     }
-    int64_t began_ms = look->began_ms;
-    free(look);
     if (catalog) {
         l->has_digest = true;
         l->digest = catalog_digest(catalog);
         l->hooks.on_catalog(l->hooks.context, catalog);
     }
+    if (result >= 0 && l->hooks.on_fleet)
+        l->hooks.on_fleet(l->hooks.context, look->processes);
+    if (result >= 0 && l->hooks.on_breakers)
+        l->hooks.on_breakers(l->hooks.context, look->breakers, look->n_breakers, look->began_ms);
     if (result >= 0 && l->hooks.on_checked)
-        l->hooks.on_checked(l->hooks.context, began_ms);
+        l->hooks.on_checked(l->hooks.context, look->began_ms);
+    look_free(look);
 }
 
 static void begin_look(evutil_socket_t fd, short what, void *argument)

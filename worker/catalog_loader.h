@@ -1,7 +1,7 @@
 /*
- * Keeps the catalog equal to the tables of services and rules: looks at them every interval and
- * when poked, in one consistent snapshot, on the store's thread. A catalog is built only when
- * something changed, also on that thread, and handed to the loop whole.
+ * Keeps the catalog equal to the tables of services and rules, and tells of their breakers: looks
+ * at them every interval and when poked, in one consistent snapshot, on the store's thread. A
+ * catalog is built only when something changed, also on that thread, and handed to the loop whole.
  *
  * While the database is away the catalog there is stays in use; loader_age_ms() tells for how
  * long. As soon as it is back it is looked at once.
@@ -9,8 +9,10 @@
 #ifndef MIH_WORKER_CATALOG_LOADER_H
 #define MIH_WORKER_CATALOG_LOADER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+struct breaker_row;
 struct catalog;
 struct event_base;
 struct loader;
@@ -20,6 +22,12 @@ struct loader_hooks {
     void *context;
     /* A catalog that differs from the one before; the reference is the callee's. */
     void (*on_catalog)(void *context, struct catalog *take);
+    /* The breakers, at each look that succeeded, after on_catalog; valid during the call. May be
+     * NULL. */
+    void (*on_breakers)(void *context, const struct breaker_row *rows, size_t n, int64_t began_ms);
+    /* How many processes the fleet has, this one included, at each look that succeeded, before
+     * on_breakers. May be NULL. */
+    void (*on_fleet)(void *context, unsigned processes);
     /* A look that succeeded has ended, after on_catalog if it found a change; began_ms is when it
      * began, by timing_mono_ms(). May be NULL. */
     void (*on_checked)(void *context, int64_t began_ms);

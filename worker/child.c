@@ -11,11 +11,12 @@
 
 #include "common/log.h"
 #include "common/timing.h"
+#include "worker/breakers.h"
 #include "worker/catalog_loader.h"
 #include "worker/childlink.h"
 #include "worker/context.h"
-#include "worker/deadletter.h"
 #include "worker/election.h"
+#include "worker/followup.h"
 #include "worker/heartbeat.h"
 #include "worker/intake.h"
 #include "worker/job.h"
@@ -46,10 +47,11 @@ struct child {
     struct relay *relay;
     struct heartbeat *heartbeat;
     struct topology *topology;
-    struct deadletters *letters;
+    struct followups *letters;
     struct intake *intake;
     struct event *signals[5];
     struct event *second;
+    struct event *leave_changed;
     struct event *drain_look;
     bool has_rules;
     bool ready;
@@ -77,7 +79,7 @@ static void on_publisher_state(void *context, bool connected, const char *text)
     }
     log_info("publishing connection open", "broker", text, NULL);
     topology_changed(c->topology, NULL);
-    deadletters_tick(c->letters);
+    followups_tick(c->letters);
     relay_poke(c->relay);
 }
 
@@ -92,7 +94,7 @@ static void on_publisher_blocked(void *context, bool blocked, const char *reason
     } else {
         log_info("the broker takes publications again", NULL);
     }
-    deadletters_tick(c->letters);
+    followups_tick(c->letters);
 }
 
 static void on_catalog(void *context, struct catalog *catalog)
@@ -106,6 +108,40 @@ static void on_catalog(void *context, struct catalog *catalog)
     topology_changed(c->topology, catalog);
     relay_set_catalog(c->relay, catalog);
     catalog_unref(catalog);
+}
+
+/* From inside of a delivery: the lanes are moved from the loop. */
+static void on_leave_changed(void *context)
+{
+    struct child *c = context;
+
+    event_active(c->leave_changed, EV_TIMEOUT, 0);
+}
+
+static void move_lanes(evutil_socket_t fd, short what, void *context)
+{
+    struct child *c = context;
+
+    (void)fd;
+    (void)what;
+    intake_refresh(c->intake);
+}
+
+static void on_fleet(void *context, unsigned processes)
+{
+    struct child *c = context;
+
+    if (processes == c->ctx.processes)
+        return;
+    c->ctx.processes = processes;
+    event_active(c->leave_changed, EV_TIMEOUT, 0); /* each has another share of the limits */
+}
+
+static void on_breakers(void *context, const struct breaker_row *rows, size_t n, int64_t began_ms)
+{
+    struct child *c = context;
+
+    breakers_rows(c->ctx.breakers, rows, n, began_ms);
 }
 
 static void on_rules_checked(void *context, int64_t began_ms)
@@ -162,7 +198,7 @@ static void look_at_drain(evutil_socket_t fd, short what, void *context)
     struct child *c = context;
     int64_t now = timing_mono_ms();
     bool idle =
-        intake_is_idle(c->intake) && deadletters_open(c->letters) == 0 && relay_is_idle(c->relay);
+        intake_is_idle(c->intake) && followups_open(c->letters) == 0 && relay_is_idle(c->relay);
 
     (void)fd;
     (void)what;
@@ -257,7 +293,7 @@ static bool has_reason_to_wait(const struct child *c)
     if (rest->ops->overdue_count(rest) > 0)
         return false;
     return intake_held(c->intake) == 0 || c->ctx.counters.inflight > 0 ||
-           deadletters_open(c->letters) > 0 || intake_doubts(c->intake) > 0;
+           followups_open(c->letters) > 0 || intake_doubts(c->intake) > 0;
 }
 
 /* Once ready it stays so: what happens later is for the log and the metrics to tell. */
@@ -269,14 +305,15 @@ static void report(struct child *c)
     if (c->link_fd < 0)
         return;
     c->ready = c->ready || (c->has_rules && intake_connected(c->intake));
-    r = childlink_report(c->link_fd, &(struct child_report){
-                                         .ready = c->ready,
-                                         .connected = intake_connected(c->intake),
-                                         .idle = has_reason_to_wait(c),
-                                         .quiet = c->phase == PHASE_QUIET,
-                                         .in_flight = (uint32_t)n->inflight,
-                                         .progress = n->delivered + n->skipped + n->dead,
-                                     });
+    r = childlink_report(c->link_fd,
+                         &(struct child_report){
+                             .ready = c->ready,
+                             .connected = intake_connected(c->intake),
+                             .idle = has_reason_to_wait(c),
+                             .quiet = c->phase == PHASE_QUIET,
+                             .in_flight = (uint32_t)n->inflight,
+                             .progress = n->delivered + n->skipped + n->retried + n->dead,
+                         });
     if (r == -EPIPE)
         drain(c); /* the supervisor is gone, and with it whoever would stop this process */
 }
@@ -287,7 +324,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 
     (void)fd;
     (void)what;
-    deadletters_tick(c->letters);
+    followups_tick(c->letters);
     if (c->ctx.queues_doubted)
         topology_changed(c->topology, NULL);
     else
@@ -323,7 +360,8 @@ static int make_events(struct child *c)
     }
     c->second = event_new(c->ctx.base, -1, EV_PERSIST, on_second, c);
     c->drain_look = event_new(c->ctx.base, -1, EV_PERSIST, look_at_drain, c);
-    if (!c->second || !c->drain_look || event_add(c->second, &second) < 0)
+    c->leave_changed = event_new(c->ctx.base, -1, 0, move_lanes, c);
+    if (!c->second || !c->drain_look || !c->leave_changed || event_add(c->second, &second) < 0)
         return -ENOMEM;
     return 0;
 }
@@ -364,7 +402,7 @@ static int make_broker_side(struct child *c)
                           &c->ctx.publisher);
 
     if (r == 0)
-        r = deadletters_new(&c->ctx, lane_deadletter_done, &c->letters);
+        r = followups_new(&c->ctx, lane_followup_done, &c->letters);
     if (r == 0)
         r = intake_new(&c->ctx, &c->consume_options, c->letters,
                        &(struct intake_hooks){.context = c, .on_hint = on_hint}, &c->intake);
@@ -389,10 +427,15 @@ static int make_database_side(struct child *c)
     if (r == 0)
         r = heartbeat_new(c->ctx.base, c->store, &c->ctx.counters, &c->heartbeat);
     if (r == 0)
+        r = breakers_new(&c->ctx, c->store, heartbeat_instance(c->heartbeat), on_leave_changed, c,
+                         &c->ctx.breakers);
+    if (r == 0)
         r = loader_new(c->ctx.base, c->store, c->settings->database_poll_interval_ms,
                        &(struct loader_hooks){
                            .context = c,
                            .on_catalog = on_catalog,
+                           .on_breakers = on_breakers,
+                           .on_fleet = on_fleet,
                            .on_checked = on_rules_checked,
                            .on_failure = on_rules_failure,
                        },
@@ -438,6 +481,9 @@ static void unmake(struct child *c)
         event_free(c->drain_look);
     if (c->ctx.rest)
         c->ctx.rest->ops->free(c->ctx.rest);
+    breakers_free(c->ctx.breakers);
+    if (c->leave_changed)
+        event_free(c->leave_changed);
     relay_free(c->relay);
     publisher_free(c->ctx.publisher);
     heartbeat_free(c->heartbeat);
@@ -445,7 +491,7 @@ static void unmake(struct child *c)
     loader_free(c->loader);
     store_free(c->store, STORE_GRACE_MS);
     topology_free(c->topology);
-    deadletters_free(c->letters);
+    followups_free(c->letters);
     intake_free(c->intake);
     job_pools_free();
     if (c->ctx.base)

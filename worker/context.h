@@ -11,6 +11,7 @@
 #include "worker/publisher.h"
 #include "worker/settings.h"
 
+struct breakers;
 struct event_base;
 
 struct context {
@@ -19,8 +20,10 @@ struct context {
     struct event_base *base;
     struct publisher *publisher;
     struct transport *rest;
+    struct breakers *breakers;
     struct envelope_limits limits;
     struct counters counters;
+    unsigned processes; /* of the fleet, as the last look found; 0: not known yet */
     /* When the last look at the rules that succeeded began (monotonic ms). */
     int64_t rules_checked_ms;
     bool rules_doubted;  /* some message waits for a newer look: look now */

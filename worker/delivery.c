@@ -7,9 +7,10 @@
 
 #include "common/log.h"
 #include "common/timing.h"
+#include "dispatcher/retry.h"
 #include "worker/lane.h"
 
-enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000 };
+enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000, BUDGET_WAIT_MS = 5000, BUDGET_SPREAD_MS = 25000 };
 
 static const char doubt_reason[] = "policy: no rule known to this process wants the event, and the"
                                    " rules in the database could not be read since it came";
@@ -66,12 +67,15 @@ static void attempt_end(struct attempt *a)
         job_end(job);
 }
 
-void lane_deadletter_done(struct attempt *a, enum deadletter_end end)
+void lane_followup_done(struct attempt *a, enum followup_end end)
 {
-    if (end == DEADLETTER_SAFE) {
-        a->job->dead++;
-        a->job->lane->ctx->counters.dead++;
-    } else if (end == DEADLETTER_REJECTED) {
+    if (end == FOLLOWUP_SAFE) {
+        a->job->followed++;
+        if (a->retry_ms > 0)
+            a->job->lane->ctx->counters.retried++;
+        else
+            a->job->lane->ctx->counters.dead++;
+    } else if (end == FOLLOWUP_REJECTED) {
         a->job->abandoned = true; /* the rejection has settled it */
         a->job->lane->ctx->counters.dead++;
     } else {
@@ -80,7 +84,7 @@ void lane_deadletter_done(struct attempt *a, enum deadletter_end end)
     attempt_end(a);
 }
 
-/* One line a second and lane at most; the dead letters themselves hold every reason. */
+/* One line a second and lane at most; retries and dead letters hold every reason. */
 static void report(const struct attempt *a)
 {
     struct lane *lane = a->job->lane;
@@ -89,16 +93,18 @@ static void report(const struct attempt *a)
         lane->unreported++;
         return;
     }
-    log_warning("not delivered: to the dead letters", "service_id", log_number(lane->service_id),
-                "rule", log_number(a->rule ? a->rule->id : 0), "message_id", a->job->message_id,
-                "reason", a->verdict.reason, "not_logged", log_number(lane->unreported), NULL);
+    log_warning(a->retry_ms > 0 ? "not delivered: will be tried again"
+                                : "not delivered: to the dead letters",
+                "service_id", log_number(lane->service_id), "rule",
+                log_number(a->rule ? a->rule->id : 0), "message_id", a->job->message_id, "reason",
+                a->verdict.reason, "not_logged", log_number(lane->unreported), NULL);
     lane->unreported = 0;
 }
 
-static void bury(struct attempt *a)
+static void follow_up(struct attempt *a)
 {
     report(a);
-    deadletters_add(a->job->lane->letters, a);
+    followups_add(a->job->lane->letters, a);
 }
 
 /* Nothing was sent: the message or the rule is at fault. */
@@ -106,7 +112,33 @@ static void refuse(struct attempt *a, const char *reason)
 {
     a->verdict = (struct verdict){.kind = VERDICT_REJECT, .breaker = BREAKER_NEUTRAL};
     snprintf(a->verdict.reason, sizeof a->verdict.reason, "%s", reason);
-    bury(a);
+    follow_up(a);
+}
+
+/* Failed, and worth another try: when, or not any more. */
+static void retry_or_give_up(struct attempt *a)
+{
+    const struct service *service = a->request.service;
+    struct retry_plan plan;
+
+    retry_plan_make(&service->retry, &a->verdict, (unsigned)a->attempts, timing_random(1000),
+                    &plan);
+    a->retry_ms = plan.give_up ? 0 : retry_grid_step(plan.delay_ms);
+    follow_up(a);
+}
+
+/* What the answer tells of the service, for its breaker and its pace. */
+static void note_result(const struct attempt *a, const struct outcome *outcome)
+{
+    struct lane *lane = a->job->lane;
+
+    if (a->verdict.kind == VERDICT_DELIVERED)
+        pace_success(&lane->pace);
+    else if (a->verdict.lower_concurrency)
+        pace_lower(&lane->pace, a->begun_ms, timing_mono_ms());
+    if (outcome->kind != OUTCOME_LOCAL && outcome->kind != OUTCOME_INVALID)
+        breakers_result(lane->ctx->breakers, a->request.service, a->probe, a->verdict.breaker,
+                        a->begun_ms);
 }
 
 static void on_answer(void *context, const struct outcome *outcome, const char *body,
@@ -125,12 +157,17 @@ static void on_answer(void *context, const struct outcome *outcome, const char *
         return;
     }
     verdict_of(outcome, &a->verdict);
+    /* A probe is no attempt at the message: an outage of days must not use them up. */
+    a->attempts += a->verdict.counts && !a->probe;
+    note_result(a, outcome);
     if (a->verdict.kind == VERDICT_DELIVERED) {
         a->job->delivered++;
         lane->ctx->counters.delivered++;
         attempt_end(a);
+    } else if (a->verdict.kind == VERDICT_RETRY) {
+        retry_or_give_up(a);
     } else {
-        bury(a);
+        follow_up(a);
     }
     delivery_pump(lane);
 }
@@ -149,10 +186,32 @@ static void give_back_begun(struct attempt *a)
     attempt_end(a);
 }
 
+/* Retries must not keep first attempts from a service that is barely coping. */
+static bool has_budget(const struct attempt *a)
+{
+    struct lane *lane = a->job->lane;
+
+    if (a->attempts == 0) {
+        retrybudget_request(&lane->budget, timing_mono_us());
+        return true;
+    }
+    return retrybudget_take(&lane->budget, timing_mono_us()) == 0;
+}
+
+/* Not sent, and not counted: it waits in the broker and comes back. */
+static void postpone(struct attempt *a, const char *reason, int64_t delay_ms)
+{
+    a->verdict = (struct verdict){.kind = VERDICT_RETRY, .breaker = BREAKER_NEUTRAL};
+    snprintf(a->verdict.reason, sizeof a->verdict.reason, "%s", reason);
+    a->retry_ms = retry_grid_step(delay_ms);
+    follow_up(a);
+}
+
 static void attempt_start(struct attempt *a, const struct service *service)
 {
     struct lane *lane = a->job->lane;
     struct transport *rest = lane->ctx->rest;
+    enum breaker_leave leave = breakers_leave(lane->ctx->breakers, service->id);
     char reason[VERDICT_REASON_SIZE];
     int r = request_build(&a->request, service, a->rule, &a->job->event, timing_unix_s(), reason,
                           sizeof reason);
@@ -165,7 +224,18 @@ static void attempt_start(struct attempt *a, const struct service *service)
         refuse(a, reason);
         return;
     }
+    if (!has_budget(a)) {
+        postpone(a, "hold: too many retries at once",
+                 BUDGET_WAIT_MS + timing_random(BUDGET_SPREAD_MS));
+        return;
+    }
+    if (leave == BREAKER_LEAVE_NONE) { /* the breaker opened between two of its rules */
+        postpone(a, "hold: breaker open", service->cb_cooldown_ms);
+        return;
+    }
     a->rendered = true;
+    a->probe = leave == BREAKER_LEAVE_ONE;
+    a->begun_ms = timing_mono_ms();
     lane->active++;
     lane->ctx->counters.inflight++;
     r = rest->ops->send(rest, &a->request, on_answer, a);
@@ -379,7 +449,10 @@ static bool may_start(const struct lane *lane)
 {
     const struct job *job = lane->waiting_first;
 
-    if (!job || lane->active >= lane->limit)
+    if (!job || lane->active >= lane_limit(lane))
+        return false;
+    /* The lane itself hears of a breaker that has opened a moment later. */
+    if (!job->parsed && breakers_leave(lane->ctx->breakers, lane->service_id) == BREAKER_LEAVE_NONE)
         return false;
     if (lane->state == LANE_ON)
         return lane->wanted || job->parsed;
@@ -388,6 +461,6 @@ static bool may_start(const struct lane *lane)
 
 void delivery_pump(struct lane *lane)
 {
-    while (may_start(lane))
+    while (may_start(lane) && ratelimit_take(&lane->rate, timing_mono_us()) == 0)
         start_next(lane);
 }

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/timing.h"
+#include "worker/breakers.h"
 #include "worker/connector.h"
 #include "worker/delivery.h"
 #include "worker/lane.h"
@@ -14,7 +15,7 @@ enum { MAX_CHANNEL = 2047, TICK_MS = 100, RECONNECT_BASE_MS = 500, RECONNECT_CAP
 
 struct intake {
     struct context *ctx;
-    struct deadletters *letters;
+    struct followups *letters;
     struct intake_hooks hooks;
     struct connector *connector;
     struct bus *bus; /* NULL while not connected */
@@ -288,12 +289,18 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     connect_if_due(in, now);
+    if (in->bus && !in->quiet)
+        breakers_tick(in->ctx->breakers, in->catalog);
+    else
+        breakers_release(in->ctx->breakers);
     if (in->ctx->rules_doubted)
         in->hooks.on_hint(in->hooks.context);
     in->ctx->rules_doubted = false; /* should that look fail, the next poll follows soon */
-    for (size_t i = 0; i < in->n_lanes; i++)
+    for (size_t i = 0; i < in->n_lanes; i++) {
         if (in->lanes[i]->doubts > 0)
             delivery_end_doubts(in->lanes[i], now);
+        delivery_pump(in->lanes[i]); /* a rate limit lets more through with time */
+    }
     if (in->bus && now >= in->bus_tick_at_ms) {
         in->bus_tick_at_ms = now + 1000;
         if (bus_tick(in->bus) < 0)
@@ -303,7 +310,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     kick(in);
 }
 
-int intake_new(struct context *ctx, const struct bus_options *options, struct deadletters *letters,
+int intake_new(struct context *ctx, const struct bus_options *options, struct followups *letters,
                const struct intake_hooks *hooks, struct intake **ret_intake)
 {
     static const struct timeval interval = {.tv_usec = TICK_MS * 1000L};
@@ -363,7 +370,7 @@ static void update_lanes(struct intake *in)
     for (size_t i = 0; i < in->n_lanes; i++) {
         const struct service *s = catalog_service(in->catalog, in->lanes[i]->service_id);
 
-        lane_update(in->lanes[i], in->catalog, s && s->enabled && !in->quiet);
+        lane_update(in->lanes[i], in->catalog, s && s->enabled && !s->paused && !in->quiet);
     }
     drive(in);
 }
@@ -391,6 +398,11 @@ void intake_rules_checked(struct intake *in)
 {
     for (size_t i = 0; i < in->n_lanes; i++)
         delivery_recheck(in->lanes[i]);
+}
+
+void intake_refresh(struct intake *in)
+{
+    update_lanes(in);
 }
 
 void intake_set_quiet(struct intake *in, bool quiet)

@@ -13,7 +13,7 @@
 
 #include "dispatcher/catalog.h"
 #include "worker/context.h"
-#include "worker/deadletter.h"
+#include "worker/followup.h"
 
 struct intake;
 
@@ -24,12 +24,15 @@ struct intake_hooks {
 };
 
 /* letters is lent to the lanes. 0 or a negative errno. */
-int intake_new(struct context *ctx, const struct bus_options *options, struct deadletters *letters,
+int intake_new(struct context *ctx, const struct bus_options *options, struct followups *letters,
                const struct intake_hooks *hooks, struct intake **ret_intake)
     __attribute__((warn_unused_result));
 
 /* A new snapshot; the intake takes its own reference. 0 or -ENOMEM. */
 int intake_update(struct intake *in, struct catalog *catalog) __attribute__((warn_unused_result));
+
+/* The leave of some breaker has changed. */
+void intake_refresh(struct intake *in);
 
 /* The context's limits have changed. */
 void intake_limits_changed(struct intake *in);

@@ -128,6 +128,8 @@ struct attempt *attempt_take(struct job *job, const struct rule *rule)
     a->job = job;
     a->rule = rule;
     a->rendered = false;
+    a->attempts = job->attempts;
+    a->retry_ms = 0;
     return a;
 }
 

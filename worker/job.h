@@ -50,7 +50,7 @@ struct job {
 
     unsigned open;      /* attempts that have not ended */
     unsigned delivered; /* attempts that reached their service */
-    unsigned dead;      /* attempts whose dead letter is confirmed */
+    unsigned followed;  /* attempts whose retry or dead letter is confirmed */
     bool abandoned;     /* must not be settled */
 };
 
@@ -60,7 +60,11 @@ struct attempt {
     const struct rule *rule; /* NULL: the message itself is at fault */
     struct request request;
     bool rendered; /* request holds what was sent */
+    int64_t begun_ms;
+    bool probe; /* sent to see whether the service is back */
     struct verdict verdict;
+    int64_t attempts; /* of this rule with this message, counted so far */
+    int64_t retry_ms; /* the step of the grid that its retry waits for; 0: none, a dead letter */
 };
 
 /* Fills a pooled or new job from a delivery, taking its body from the bus. Our own headers

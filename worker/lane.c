@@ -16,11 +16,12 @@ enum {
     /* The broker takes a channel away when a delivery stays unacknowledged for 30 minutes, so the
      * last of the window must be done well before, however slow the service may be. */
     WINDOW_MAX_MS = 15 * 60 * 1000,
+    SOON_S = 10,
     REOPEN_BASE_MS = 1000,
     REOPEN_CAP_MS = 30000,
 };
 
-struct lane *lane_new(struct context *ctx, struct deadletters *letters, int64_t service_id,
+struct lane *lane_new(struct context *ctx, struct followups *letters, int64_t service_id,
                       settler_flushed *flushed, void *context)
 {
     struct lane *lane = calloc(1, sizeof *lane);
@@ -29,6 +30,9 @@ struct lane *lane_new(struct context *ctx, struct deadletters *letters, int64_t 
         return NULL;
     lane->ctx = ctx;
     lane->letters = letters;
+    pace_init(&lane->pace, 1);
+    ratelimit_init(&lane->rate, 0, ctx->processes, timing_mono_us());
+    retrybudget_init(&lane->budget, ctx->processes, timing_mono_us());
     lane->service_id = service_id;
     if (settler_init(&lane->settler, ctx->base, flushed, context) < 0) {
         free(lane);
@@ -55,13 +59,35 @@ static void enter(struct lane *lane, enum lane_state state, int64_t now_ms)
 /* A small multiple of the limit: the next request starts without a round trip to the broker. */
 static unsigned prefetch_for(const struct lane *lane)
 {
+    assert(lane->service);
     uint64_t factor = (uint64_t)lane->ctx->settings->worker_prefetch_factor;
     uint64_t patience = (uint64_t)WINDOW_MAX_MS / (uint64_t)lane->service->timeout_ms;
 
     if (factor > patience)
         factor = patience > 1 ? patience : 1;
-    uint64_t n = factor * lane->limit;
+    if (lane->leave == BREAKER_LEAVE_ONE)
+        return 1;
+    uint64_t n = factor * lane->service->max_concurrency;
+    uint64_t soon = (uint64_t)lane->service->rate_limit * SOON_S;
+
+    if (soon > 0 && n > soon)
+        n = soon; /* what must wait waits at the broker */
     return n < 1 ? 1 : n > PREFETCH_MAX ? PREFETCH_MAX : (unsigned)n;
+}
+
+/* A service that has just come back gets its backlog slowly. */
+static void take_leave(struct lane *lane)
+{
+    enum breaker_leave leave = breakers_leave(lane->ctx->breakers, lane->service_id);
+
+    if (leave == BREAKER_LEAVE_ALL && lane->leave != BREAKER_LEAVE_ALL)
+        pace_restart(&lane->pace);
+    lane->leave = leave;
+}
+
+unsigned lane_limit(const struct lane *lane)
+{
+    return lane->leave == BREAKER_LEAVE_ONE ? 1 : lane->pace.limit;
 }
 
 void lane_update(struct lane *lane, struct catalog *catalog, bool wanted)
@@ -70,12 +96,26 @@ void lane_update(struct lane *lane, struct catalog *catalog, bool wanted)
     catalog_unref(lane->catalog);
     lane->catalog = catalog;
     lane->service = catalog_service(catalog, lane->service_id);
-    lane->wanted = wanted && lane->service;
-    if (lane->service)
-        lane->limit = lane->service->max_concurrency;
+    take_leave(lane);
+    lane->wanted = wanted && lane->service && lane->leave != BREAKER_LEAVE_NONE;
+    retrybudget_change(&lane->budget, lane->ctx->processes, timing_mono_us());
+    if (lane->service) {
+        pace_change(&lane->pace, lane->service->max_concurrency);
+        ratelimit_change(&lane->rate, lane->service->rate_limit, lane->ctx->processes,
+                         timing_mono_us());
+    }
     if (lane->state == LANE_ON && lane->wanted && prefetch_for(lane) != lane->prefetch)
         lane->restart = true;
     delivery_pump(lane);
+}
+
+/*
+ * A tag of its own for each turn: a quorum queue knows a consumer by channel and tag, and would
+ * take a new one with an old tag for the old one, whose messages may not all be settled yet.
+ */
+static void consumer_tag(const struct lane *lane, char ret_tag[NAME_SIZE])
+{
+    snprintf(ret_tag, NAME_SIZE, "%" PRId64 ".%u", lane->service_id, lane->turn);
 }
 
 static int consume(struct lane *lane, struct bus *bus, int64_t now_ms)
@@ -85,7 +125,8 @@ static int consume(struct lane *lane, struct bus *bus, int64_t now_ms)
     int r;
 
     names_service_queue(&lane->ctx->names, lane->service_id, queue);
-    names_service_key(lane->service_id, tag);
+    lane->turn++;
+    consumer_tag(lane, tag);
     lane->prefetch = prefetch_for(lane);
     lane->restart = false;
     r = bus_qos(bus, lane->channel, (uint16_t)lane->prefetch);
@@ -96,7 +137,7 @@ static int consume(struct lane *lane, struct bus *bus, int64_t now_ms)
     enter(lane, LANE_ON, now_ms);
     settler_set_prefetch(&lane->settler, lane->prefetch);
     log_info("consuming", "service", lane->service->name, "queue", queue, "prefetch",
-             log_number(lane->prefetch), "concurrency", log_number(lane->limit), NULL);
+             log_number(lane->prefetch), "concurrency", log_number(lane_limit(lane)), NULL);
     return 0;
 }
 
@@ -146,7 +187,7 @@ static int stop(struct lane *lane, struct bus *bus, int64_t now_ms)
 {
     char tag[NAME_SIZE];
 
-    names_service_key(lane->service_id, tag);
+    consumer_tag(lane, tag);
     enter(lane, LANE_STOPPING, now_ms);
     return bus_cancel(bus, lane->channel, tag);
 }

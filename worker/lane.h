@@ -19,8 +19,12 @@
 #include <stdint.h>
 
 #include "dispatcher/catalog.h"
+#include "dispatcher/pace.h"
+#include "dispatcher/ratelimit.h"
+#include "dispatcher/retrybudget.h"
+#include "worker/breakers.h"
 #include "worker/context.h"
-#include "worker/deadletter.h"
+#include "worker/followup.h"
 #include "worker/job.h"
 #include "worker/settle.h"
 
@@ -30,7 +34,7 @@ enum { LANE_ANSWER_MS = 10000 };
 
 struct lane {
     struct context *ctx;
-    struct deadletters *letters;
+    struct followups *letters;
     int64_t service_id;
     struct catalog *catalog;       /* a reference: the snapshot that jobs start with */
     const struct service *service; /* in catalog; NULL when the service is gone */
@@ -40,8 +44,12 @@ struct lane {
     bool wanted;
     bool restart;     /* the prefetch changed, or memory ran out: consume anew */
     uint16_t channel; /* 0 when OFF */
+    unsigned turn;    /* how often it has begun to consume: part of the consumer's tag */
     unsigned prefetch;
-    unsigned limit;      /* requests at once */
+    enum breaker_leave leave;
+    struct pace pace; /* how many requests at once */
+    struct ratelimit rate;
+    struct retrybudget budget;
     int64_t retry_at_ms; /* do not consume before */
     unsigned failures;   /* in a row, for the back-off */
     struct settler settler;
@@ -55,14 +63,18 @@ struct lane {
     int64_t unreported;   /* failures since then */
 };
 
-struct lane *lane_new(struct context *ctx, struct deadletters *letters, int64_t service_id,
+struct lane *lane_new(struct context *ctx, struct followups *letters, int64_t service_id,
                       settler_flushed *flushed, void *context);
 
 /* Only when OFF and without jobs. */
 void lane_free(struct lane *lane);
 
-/* A new snapshot. wanted: the service is enabled and the process takes work. */
+/* A new snapshot, or the breaker's leave has changed. wanted: the service is enabled and the
+ * process takes work. */
 void lane_update(struct lane *lane, struct catalog *catalog, bool wanted);
+
+/* How many requests may be under way at once. */
+unsigned lane_limit(const struct lane *lane);
 
 /* Moves towards what is wanted. bus is NULL without connection. free_channel is used when a
  * channel is opened. 0, or negative: the connection is lost or useless. */
@@ -84,6 +96,6 @@ int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
     __attribute__((warn_unused_result));
 
 /* An attempt's dead letter is safe, or not needed any more. */
-void lane_deadletter_done(struct attempt *a, enum deadletter_end end);
+void lane_followup_done(struct attempt *a, enum followup_end end);
 
 #endif

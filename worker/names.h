@@ -12,6 +12,7 @@ enum { NAME_SIZE = 128 };
 struct names {
     char events[NAME_SIZE];    /* topic exchange where Moodle publishes */
     char redeliver[NAME_SIZE]; /* direct exchange: service id -> service queue */
+    char delay[NAME_SIZE];     /* direct exchange: step of the grid -> delay queue */
     char dead[NAME_SIZE];      /* direct exchange: service id -> dead-letter queue */
     char control[NAME_SIZE];   /* fanout exchange: hints to every process */
     char space[NAME_SIZE];
@@ -24,5 +25,9 @@ void names_init(struct names *n, const char *space, const char *events_exchange)
 void names_service_queue(const struct names *n, int64_t service_id, char ret_name[NAME_SIZE]);
 void names_dead_queue(const struct names *n, int64_t service_id, char ret_name[NAME_SIZE]);
 void names_service_key(int64_t service_id, char ret_key[NAME_SIZE]);
+
+/* `<space>.delay.<ms>` and `d<ms>`: no service's key, which is a number, is ever a step's. */
+void names_delay_queue(const struct names *n, int64_t delay_ms, char ret_name[NAME_SIZE]);
+void names_delay_key(int64_t delay_ms, char ret_key[NAME_SIZE]);
 
 #endif

@@ -10,7 +10,15 @@
 #include "worker/topology_apply.h"
 #include "worker/topology_plan.h"
 
-enum { FULL_ROUND_MS = 60000, RETRY_MS = 2000, REMOVE_WITHIN_MS = 5000 };
+enum {
+    FULL_ROUND_MS = 60000,
+    RETRY_MS = 2000,
+    REMOVE_WITHIN_MS = 5000,
+    /* Retries of a service may come back for a day after it is gone. Without its queue they would
+     * be unroutable, and block the queue that all services' retries wait in. */
+    RETIRE_AFTER_MS = 25 * 3600 * 1000,
+    MAX_GONE = 256,
+};
 
 /* Rows are read with a bound, so that a broken table cannot take all memory. */
 enum { MAX_ROWS = 200000 };
@@ -18,6 +26,12 @@ enum { MAX_ROWS = 200000 };
 struct rows {
     struct binding_row *row;
     size_t n, cap;
+};
+
+/* A service that is gone, and since when this process knows. */
+struct gone {
+    int64_t service_id;
+    int64_t since_ms;
 };
 
 struct topology {
@@ -29,11 +43,14 @@ struct topology {
     bool running;
     bool stopped;
     int64_t next_ms;
-    int64_t planned_ms;   /* when the round began to look at the tables */
-    struct store_job job; /* the one step of the round that is under way */
+    int64_t delays_due_ms; /* when the queues for retries are looked after again */
+    int64_t planned_ms;    /* when the round began to look at the tables */
+    struct store_job job;  /* the one step of the round that is under way */
     struct catalog *planned;
     struct rows rows;
     struct topology_plan plan;
+    struct gone gone[MAX_GONE];
+    size_t n_gone;
 };
 
 static struct topology *of_job(struct store_job *job)
@@ -125,6 +142,26 @@ static int run_finish(struct store_job *job, struct db *db)
     return r;
 }
 
+/* Fifth step, broker, now and then: the queues that retries wait in. */
+static int run_delays(struct bus *bus, uint16_t channel, void *argument)
+{
+    const struct topology *t = argument;
+
+    return topology_apply_delays(bus, channel, &t->ctx->names);
+}
+
+static void on_delays(void *context, int result, const char *reason)
+{
+    struct topology *t = context;
+
+    if (result != 0) {
+        round_failed(t, "queues for retries", reason);
+        return;
+    }
+    t->delays_due_ms = timing_mono_ms() + FULL_ROUND_MS;
+    round_release(t);
+}
+
 static void on_finished(struct store_job *job, int result, const char *reason)
 {
     struct topology *t = of_job(job);
@@ -133,8 +170,11 @@ static void on_finished(struct store_job *job, int result, const char *reason)
         round_failed(t, "record what is bound", reason);
         return;
     }
-    round_release(t);
     t->next_ms = timing_mono_ms() + FULL_ROUND_MS;
+    if (t->stopped || timing_mono_ms() < t->delays_due_ms)
+        round_release(t);
+    else if (publisher_run(t->ctx->publisher, run_delays, t, on_delays, t) < 0)
+        round_failed(t, "queues for retries", "too many calls are waiting");
 }
 
 static void submit(struct topology *t, int (*run)(struct store_job *, struct db *),
@@ -240,6 +280,30 @@ static int run_read(struct store_job *job, struct db *db)
                     NULL, 0, add_row, &t->rows, NULL);
 }
 
+/* Whether the service has been gone for long. An overflowing list keeps queues that could go. */
+static bool may_retire(struct topology *t, int64_t service_id)
+{
+    int64_t now_ms = timing_mono_ms();
+
+    for (size_t i = 0; i < t->n_gone; i++)
+        if (t->gone[i].service_id == service_id)
+            return now_ms - t->gone[i].since_ms > RETIRE_AFTER_MS;
+    if (t->n_gone < MAX_GONE)
+        t->gone[t->n_gone++] = (struct gone){service_id, now_ms};
+    return false;
+}
+
+static void keep_young_queues(struct topology *t)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < t->plan.n; i++)
+        if (t->plan.items[i].action != TOPOLOGY_RETIRE ||
+            may_retire(t, t->plan.items[i].service_id))
+            t->plan.items[kept++] = t->plan.items[i];
+    t->plan.n = kept;
+}
+
 static void on_read(struct store_job *job, int result, const char *reason)
 {
     struct topology *t = of_job(job);
@@ -252,6 +316,7 @@ static void on_read(struct store_job *job, int result, const char *reason)
         round_failed(t, "plan", "out of memory");
         return;
     }
+    keep_young_queues(t);
     submit(t, run_record, on_recorded);
 }
 
@@ -289,6 +354,8 @@ void topology_changed(struct topology *t, struct catalog *catalog)
         catalog_ref(catalog);
         catalog_unref(t->catalog);
         t->catalog = catalog;
+    } else {
+        t->delays_due_ms = 0;
     }
     t->due = true;
     topology_tick(t);

@@ -2,7 +2,8 @@
  * Makes the broker route as the rules ask (DESIGN 3). Only the elected process does it.
  *
  * A round: read the record of bindings (database), plan (pure), record what will be bound
- * (database), carry it out (broker), record what is done (database). Rounds follow a change of the
+ * (database), carry it out (broker), record what is done (database), look after
+ * the queues that retries wait in (broker). Rounds follow a change of the
  * rules, an election, a new connection, the end of a consumer, and 60 s without one, which heals
  * what somebody removed by hand. Everything is idempotent: a round that breaks anywhere is simply
  * made again.

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "dispatcher/retry.h"
+
 enum { DELIVERY_LIMIT = 20 };
 
 static int declare_exchanges(struct bus *bus, uint16_t channel, const struct names *names)
@@ -11,9 +13,52 @@ static int declare_exchanges(struct bus *bus, uint16_t channel, const struct nam
     if (r == 0)
         r = bus_declare_exchange(bus, channel, names->redeliver, "direct");
     if (r == 0)
+        r = bus_declare_exchange(bus, channel, names->delay, "direct");
+    if (r == 0)
         r = bus_declare_exchange(bus, channel, names->dead, "direct");
     if (r == 0)
         r = bus_declare_exchange(bus, channel, names->control, "fanout");
+    return r;
+}
+
+/*
+ * One queue for each step of the grid: a time-to-live of the queue, not of the message, which would
+ * wait behind those that live longer. What has waited goes on by the keys it was published with,
+ * and the second of them is its service.
+ */
+static int declare_delay(struct bus *bus, uint16_t channel, const struct names *names,
+                         int64_t delay_ms)
+{
+    const struct bus_field arguments[] = {
+        {.name = "x-queue-type", .text = "quorum"},
+        {.name = "x-message-ttl", .number = delay_ms},
+        {.name = "x-dead-letter-exchange", .text = names->redeliver},
+        {.name = "x-dead-letter-strategy", .text = "at-least-once"},
+        {.name = "x-overflow", .text = "reject-publish"},
+    };
+    char queue[NAME_SIZE];
+    char key[NAME_SIZE];
+    int r;
+
+    names_delay_queue(names, delay_ms, queue);
+    names_delay_key(delay_ms, key);
+    r = bus_declare_queue(bus, channel, queue, arguments, sizeof arguments / sizeof *arguments);
+    if (r == 0)
+        r = bus_bind(bus, channel, queue, names->delay, key);
+    return r;
+}
+
+int topology_apply_delays(struct bus *bus, uint16_t channel, const struct names *names)
+{
+    int r = bus_declare_exchange(bus, channel, names->redeliver, "direct");
+
+    if (r == 0)
+        r = bus_declare_exchange(bus, channel, names->delay, "direct");
+    for (unsigned i = 0; r == 0 && i < RETRY_GRID_STEPS; i++) {
+        r = declare_delay(bus, channel, names, retry_grid_at(i));
+        if (r == BUS_REFUSED) /* left by another version: those who publish to it will tell */
+            r = 0;
+    }
     return r;
 }
 
@@ -84,15 +129,10 @@ static int retire(struct bus *bus, uint16_t channel, const struct names *names,
                   struct topology_item *item)
 {
     char queue[NAME_SIZE];
-    char key[NAME_SIZE];
     int r;
 
     names_service_queue(names, item->service_id, queue);
-    names_service_key(item->service_id, key);
-    r = bus_unbind(bus, channel, queue, names->redeliver, key);
-    if (r < 0)
-        return r;
-    r = delete_if_empty(bus, channel, queue, item);
+    r = delete_if_empty(bus, channel, queue, item); /* and with it its bindings */
     if (r != 0)
         return r;
     names_dead_queue(names, item->service_id, queue);

@@ -9,7 +9,8 @@
  * Policy. Every enabled service has its queues, and a binding for each routing key that one of its
  * enabled, usable rules wants. A disabled service keeps what it has of these, so that its events
  * wait, and gets nothing new. A binding goes only when no rule wants it any more. A service that
- * is gone is retired: unbound, and its queues deleted if they are empty.
+ * is gone is retired: unbound, and its queues deleted when they are empty and no retry can come
+ * back to them any more.
  */
 #ifndef MIH_WORKER_TOPOLOGY_PLAN_H
 #define MIH_WORKER_TOPOLOGY_PLAN_H

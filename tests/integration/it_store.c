@@ -183,7 +183,8 @@ static int start(struct program *p, const char *namespace, int64_t interval_ms)
 {
     const struct db_options options = dbenv_options();
     const struct store_hooks store_hooks = {.on_state = on_state};
-    const struct loader_hooks loader_hooks = {p, on_catalog, NULL, on_loader_failure};
+    const struct loader_hooks loader_hooks = {
+        .context = p, .on_catalog = on_catalog, .on_failure = on_loader_failure};
     const struct election_hooks election_hooks = {p, on_elected, on_dismissed, on_election_failure};
     int r = store_new(p->base, &options, &store_hooks, &p->store);
     if (r == 0)

@@ -10,6 +10,7 @@ from services import wait_until
 
 CREATED = r"\core\event\user_created"
 VIEWED = r"\core\event\course_viewed"
+ONCE = {"max_retries": 0, "long_retries": 0, "cb_failure_threshold": 999}      # what fails is a dead letter
 
 
 def event(eventname, **more):
@@ -77,7 +78,7 @@ class Delivery(shared.HubTest):
     def test_headers_of_ours_on_an_event_mean_nothing(self):
         """Anybody who may publish events can set them: only what the fleet itself sent again carries them rightly."""
         hub = self.hub(processes=1)
-        service = hub.service(hub.sink.url)
+        service = hub.service(hub.sink.url, **ONCE)
         good = [hub.rule(service, VIEWED, f"/fast/{number}") for number in range(2)]
         bad = hub.rule(service, VIEWED, "/status-500/")
         hub.start()
@@ -273,9 +274,9 @@ class Poison(shared.HubTest):
     def test_refused_and_failed_deliveries_keep_what_was_sent(self):
         """Status, reason, attempts, rule and the rendered body are with the dead letter."""
         hub = self.hub(processes=1)
-        service = hub.service(hub.sink.url)
+        service = hub.service(hub.sink.url, **ONCE)
         rows = {status: hub.rule(service, CREATED, f"/status-{status}/x", payload_template='{"id": {{objectid}}}') for status in (400, 404, 500, 503)}
-        down = hub.rule(hub.service("http://127.0.0.1:1/"), CREATED)
+        down = hub.rule(hub.service("http://127.0.0.1:1/", **ONCE), CREATED)
         hub.start()
         message = hub.raw(CREATED, event(CREATED))
         wait_until(lambda: hub.dead_count() == 5, 20, "the dead letters")

@@ -566,6 +566,17 @@ static void is_sound_when_empty(void **state)
     catalog_unref(c);
 }
 
+static void every_number_of_a_service_has_a_say_in_the_digest(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct service_row s = plain_service;
+        *(int64_t *[]){&s.max_retries, &s.retry_backoff_s, &s.cb_cooldown_s, &s.rate_limit}[i] = 9;
+        assert_true(digest_of(&s, &plain_rule, &plain_rule) !=
+                    digest_of(&plain_service, &plain_rule, &plain_rule));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +593,7 @@ int main(void)
         cmocka_unit_test(finds_the_enabled_rules_that_want_an_event),
         cmocka_unit_test(looks_up_by_id_and_counts_orphans),
         cmocka_unit_test(digests_rows_whatever_their_order),
+        cmocka_unit_test(every_number_of_a_service_has_a_say_in_the_digest),
         cmocka_unit_test(lives_as_long_as_somebody_refers_to_it),
         cmocka_unit_test(is_sound_when_empty),
     };

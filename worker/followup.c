@@ -1,4 +1,4 @@
-#include "worker/deadletter.h"
+#include "worker/followup.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,9 +11,9 @@
 
 enum { RENDERED_MAX = 64 * 1024, MAX_FIELDS = 8 };
 
-struct deadletters {
+struct followups {
     struct context *ctx;
-    deadletter_done *done;
+    followup_done *done;
     struct attempt *unsafe; /* to be tried again at the next tick, in this order */
     struct attempt *unsafe_last;
     bool full;   /* the publisher has no room: trying the others now would be in vain */
@@ -21,25 +21,25 @@ struct deadletters {
     int64_t warned_s;
 };
 
-int deadletters_new(struct context *ctx, deadletter_done *done, struct deadletters **ret_letters)
+int followups_new(struct context *ctx, followup_done *done, struct followups **ret_followups)
 {
-    struct deadletters *d = calloc(1, sizeof *d);
+    struct followups *d = calloc(1, sizeof *d);
 
     if (!d)
         return -ENOMEM;
     d->ctx = ctx;
     d->done = done;
-    *ret_letters = d;
+    *ret_followups = d;
     return 0;
 }
 
-static void end(struct deadletters *d, struct attempt *a, enum deadletter_end how)
+static void end(struct followups *d, struct attempt *a, enum followup_end how)
 {
     d->open--;
     d->done(a, how);
 }
 
-static void try_later(struct deadletters *d, struct attempt *a, const char *reason)
+static void try_later(struct followups *d, struct attempt *a, const char *reason)
 {
     a->next = NULL;
     if (d->unsafe_last)
@@ -48,7 +48,8 @@ static void try_later(struct deadletters *d, struct attempt *a, const char *reas
         d->unsafe = a;
     d->unsafe_last = a;
     if (log_every(&d->warned_s, 10, timing_unix_s()))
-        log_warning("dead letter not safe yet: its message stays at the broker, next try in 1 s",
+        log_warning("retry or dead letter not safe yet: its message stays at the broker,"
+                    " next try in 1 s",
                     "service_id", log_number(a->job->lane->service_id), "message_id",
                     a->job->message_id, "reason", reason, "waiting", log_number((int64_t)d->open),
                     NULL);
@@ -56,7 +57,7 @@ static void try_later(struct deadletters *d, struct attempt *a, const char *reas
 
 static const char *const result_text[] = {
     [PUBLISH_CONFIRMED] = "confirmed",
-    [PUBLISH_RETURNED] = "no dead-letter queue is bound for this service",
+    [PUBLISH_RETURNED] = "its queue is not bound, or not yet",
     [PUBLISH_NACKED] = "the broker refused it",
     [PUBLISH_LOST] = "the connection was lost before the broker confirmed",
     [PUBLISH_UNSENT] = "the broker blocks publishing",
@@ -65,11 +66,11 @@ static const char *const result_text[] = {
 static void on_published(void *context, enum publish_result result, const char *reason)
 {
     struct attempt *a = context;
-    struct deadletters *d = a->job->lane->letters;
+    struct followups *d = a->job->lane->letters;
 
     (void)reason;
     if (result == PUBLISH_CONFIRMED)
-        end(d, a, DEADLETTER_SAFE);
+        end(d, a, FOLLOWUP_SAFE);
     else
         try_later(d, a, result_text[result]);
 }
@@ -116,14 +117,16 @@ static void fields_of(const struct attempt *a, struct fields *f)
 {
     const struct job *job = a->job;
 
-    *f = (struct fields){.rendered = rendered_copy(a)};
+    *f = (struct fields){.rendered = a->retry_ms == 0 ? rendered_copy(a) : NULL};
     snprintf(f->service, sizeof f->service, "%" PRId64, job->lane->service_id);
     add_text(f, "x-mih-service", f->service);
-    if (a->rule) {
-        snprintf(f->rule, sizeof f->rule, "%" PRId64, a->rule->id);
+    int64_t rule = a->rule ? a->rule->id : job->only_rule;
+
+    if (rule > 0) {
+        snprintf(f->rule, sizeof f->rule, "%" PRId64, rule);
         add_text(f, "x-mih-rule", f->rule);
     }
-    add_number(f, "x-mih-attempt", job->attempts + (a->rendered ? 1 : 0));
+    add_number(f, "x-mih-attempt", a->attempts);
     add_number(f, "x-mih-first", job->first_s);
     add_text(f, "x-mih-reason", a->verdict.reason);
     add_number(f, "x-mih-status", a->verdict.status);
@@ -131,19 +134,24 @@ static void fields_of(const struct attempt *a, struct fields *f)
         add_text(f, "x-mih-rendered", f->rendered);
 }
 
-static void publish(struct deadletters *d, struct attempt *a)
+static void publish(struct followups *d, struct attempt *a)
 {
     const struct job *job = a->job;
+    const struct names *names = &d->ctx->names;
+    bool retry = a->retry_ms > 0;
     struct fields fields;
-    char key[NAME_SIZE];
+    char service[NAME_SIZE];
+    char delay[NAME_SIZE];
     int r;
 
     fields_of(a, &fields);
-    names_service_key(job->lane->service_id, key);
+    names_service_key(job->lane->service_id, service);
+    names_delay_key(a->retry_ms, delay);
     r = publisher_submit(d->ctx->publisher,
                          &(struct bus_publication){
-                             .exchange = d->ctx->names.dead,
-                             .routing_key = key,
+                             .exchange = retry ? names->delay : names->dead,
+                             .routing_key = retry ? delay : service,
+                             .second_key = retry ? service : NULL,
                              .message_id = job->message_id,
                              .type = job->type,
                              .app_id = job->app_id,
@@ -165,30 +173,30 @@ static void publish(struct deadletters *d, struct attempt *a)
 static bool may_reject(const struct job *job)
 {
     return job->open == 1 && job->next_rule == job->n_rules && job->delivered == 0 &&
-           job->dead == 0 && job->only_rule == 0 && !job->abandoned;
+           job->followed == 0 && !job->abandoned;
 }
 
-static void attend(struct deadletters *d, struct attempt *a)
+static void attend(struct followups *d, struct attempt *a)
 {
     struct job *job = a->job;
 
     if (settler_is_stale(&job->lane->settler, job->epoch)) {
-        end(d, a, DEADLETTER_STALE);
-    } else if (publisher_blocked(d->ctx->publisher) && may_reject(job)) {
+        end(d, a, FOLLOWUP_STALE);
+    } else if (a->retry_ms == 0 && publisher_blocked(d->ctx->publisher) && may_reject(job)) {
         settler_reject(&job->lane->settler, job->epoch, job->tag);
-        end(d, a, DEADLETTER_REJECTED);
+        end(d, a, FOLLOWUP_REJECTED);
     } else {
         publish(d, a);
     }
 }
 
-void deadletters_add(struct deadletters *d, struct attempt *a)
+void followups_add(struct followups *d, struct attempt *a)
 {
     d->open++;
     attend(d, a);
 }
 
-void deadletters_tick(struct deadletters *d)
+void followups_tick(struct followups *d)
 {
     struct attempt *a = d->unsafe;
 
@@ -206,12 +214,12 @@ void deadletters_tick(struct deadletters *d)
     }
 }
 
-size_t deadletters_open(const struct deadletters *d)
+size_t followups_open(const struct followups *d)
 {
     return d->open;
 }
 
-void deadletters_free(struct deadletters *d)
+void followups_free(struct followups *d)
 {
     if (!d)
         return;
@@ -221,7 +229,7 @@ void deadletters_free(struct deadletters *d)
         d->unsafe = a->next;
         if (!d->unsafe)
             d->unsafe_last = NULL;
-        end(d, a, DEADLETTER_STALE);
+        end(d, a, FOLLOWUP_STALE);
     }
     free(d);
 }
