@@ -106,6 +106,7 @@ CREATE TABLE mdl_local_integrationhub_dlq (
   KEY mdl_locaintedlq_tim_ix (timecreated),
   KEY mdl_locaintedlq_sersta_ix (serviceid, state),
   KEY mdl_locaintedlq_mes_ix (messageid),
+  KEY mdl_locaintedlq_rep_ix (replayid),
   KEY mdl_locaintedlq_ser_ix (serviceid)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
   COMMENT='Dead letters';

@@ -88,6 +88,7 @@ function xmldb_local_integrationhub_upgrade($oldversion) {
         local_integrationhub_add_missing_indexes($dbman, 'local_integrationhub_dlq', [
             new xmldb_index('serviceid_state', XMLDB_INDEX_NOTUNIQUE, ['serviceid', 'state']),
             new xmldb_index('messageid', XMLDB_INDEX_NOTUNIQUE, ['messageid']),
+            new xmldb_index('replayid', XMLDB_INDEX_NOTUNIQUE, ['replayid']),
         ]);
         local_integrationhub_install_missing_table($dbman, 'local_integrationhub_replay');
         upgrade_plugin_savepoint(true, 2026112500, 'local', 'integrationhub');

@@ -164,9 +164,9 @@ class Upgrade(moodle_site.SiteTest):
         self.assertGreater(int(now), 2026022700, "Moodle has upgraded nothing")
 
     def test_7_a_site_of_the_develop_branch(self):
-        self.site.database.query("ALTER TABLE mdl_local_integrationhub_svc DROP max_concurrency;"
+        self.site.database.query("ALTER TABLE mdl_local_integrationhub_svc DROP max_concurrency;" + DEVELOP
                                  + "".join(f"DROP TABLE mdl_local_integrationhub_{name};"
-                                           for name in ("outbox", "binding", "worker", "replay")) + DEVELOP)
+                                           for name in ("outbox", "binding", "worker", "replay")))
         before = rows(self.site)
         self.upgrade_from(2026021900)
         self.assertEqual(rows(self.site, before), before)
