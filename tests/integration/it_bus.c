@@ -419,6 +419,33 @@ static void a_cancelled_consumer_gets_nothing_more(void **state)
     assert_int_equal(r->deliveries, 1);
 }
 
+/*
+ * A quorum queue knows a consumer by channel and tag, and keeps a cancelled one until its messages
+ * are settled.  Under the same tag a new one would count as the old one that had missed something,
+ * and would be given again what is still open: with "first" below, 5 repeats.
+ */
+static void a_new_tag_is_not_given_what_is_open(void **state)
+{
+    struct recorder *r = *state;
+
+    recorder_queue(r, "it.bus", "quorum");
+    assert_int_equal(bus_channel_open(r->bus, 1, false), 0);
+    assert_int_equal(bus_channel_open(r->bus, 2, true), 0);
+    for (int i = 0; i < 5; i++) {
+        recorder_publish(r, 2, "it.bus", "m", 1);
+    }
+    assert_int_equal(bus_consume(r->bus, 1, "it.bus", "first", false), 0);
+    recorder_wait(r, &r->deliveries, 5);
+    assert_int_equal(bus_cancel(r->bus, 1, "first"), 0);
+    recorder_idle(r, 100);
+    assert_int_equal(bus_consume(r->bus, 1, "it.bus", "second", false), 0);
+    recorder_publish(r, 2, "it.bus", "m", 1);
+    recorder_wait(r, &r->deliveries, 6);
+    recorder_idle(r, 200);
+    assert_int_equal(r->deliveries, 6);
+    assert_int_equal(bus_ack(r->bus, 1, r->last_tag, true), 0);
+}
+
 static void refuses_what_cannot_be_sent_before_sending_it(void **state)
 {
     struct recorder *r = *state;
@@ -469,6 +496,7 @@ int main(void)
             a_channel_error_is_told_and_the_channel_can_be_opened_in_the_handler, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deleted_queue_cancels_its_consumers, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cancelled_consumer_gets_nothing_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_tag_is_not_given_what_is_open, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_cannot_be_sent_before_sending_it, setup,
                                         teardown),
     };
