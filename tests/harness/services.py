@@ -280,17 +280,17 @@ class MariaDB(Server):
     def prepare(self):
         self.socket = os.path.join(self.folder, "s")
         data = os.path.join(self.folder, "data")
+        # A folder of its own for temporary tables: a starting server removes all that it finds there, those of other servers too, which then crash.
         os.mkdir(os.path.join(self.folder, "tmp"))
         user = self._user = pwd.getpwuid(os.geteuid()).pw_name
         status, output, errors = guard.run([shutil.which("mariadb-install-db") or "mariadb-install-db", "--no-defaults", f"--datadir={data}",
                                             f"--user={user}", "--skip-test-db", "--auth-root-authentication-method=socket",
-                                            f"--auth-root-socket-user={user}"])
+                                            f"--auth-root-socket-user={user}"], env=dict(os.environ, TMPDIR=os.path.join(self.folder, "tmp")))
         if status != 0:
             raise ServiceError(f"mariadb-install-db: {(output + errors).decode(errors='replace')}")
 
     def command(self):
         data = os.path.join(self.folder, "data")
-        # A tmpdir of its own: a starting server removes all temporary tables in its tmpdir, those of other servers too, which then crash.
         return [shutil.which("mariadbd", path=search_path()), "--no-defaults", f"--datadir={data}", f"--tmpdir={self.folder}/tmp",
                 f"--socket={self.socket}", f"--user={self._user}",
                 "--bind-address=127.0.0.1", f"--port={self.port}", "--skip-name-resolve", f"--pid-file={self.folder}/pid",
@@ -367,6 +367,7 @@ class Nginx(Server):
 
     def prepare(self):
         self.configuration = os.path.join(self.folder, "nginx.conf")
+        # A folder of its own for temporary tables: a starting server removes all that it finds there, those of other servers too, which then crash.
         os.mkdir(os.path.join(self.folder, "tmp"))
         paths = "".join(f"    {key}_temp_path {self.folder}/tmp/{key};\n" for key in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         user = "user root;\n" if os.geteuid() == 0 else ""
