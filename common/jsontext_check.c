@@ -56,20 +56,30 @@ static int grow_view(struct jsonview *v)
 }
 
 /* Notes a key or value that begins at start; of containers the end is not known yet. */
-static int note(struct scan *s, enum jsonview_type type, const unsigned char *start, size_t len,
-                bool escaped)
+static inline int note(struct scan *s, enum jsonview_type type, const unsigned char *start,
+                       size_t len)
 {
     struct jsonview *v = s->view;
     if (!v)
         return 0;
     if (v->n == v->cap && grow_view(v))
         return -ENOMEM;
-    v->nodes[v->n] = (struct jsonview_node){.at = (uint32_t)(start - s->start),
-                                            .len = (uint32_t)len,
-                                            .end = (uint32_t)v->n + 1,
-                                            .type = (uint8_t)type,
-                                            .escaped = escaped};
-    v->n++;
+    struct jsonview_node *node = &v->nodes[v->n++];
+    *node = (struct jsonview_node){.at = (uint32_t)(start - s->start),
+                                   .len = (uint32_t)len,
+                                   .end = (uint32_t)v->n,
+                                   .type = (uint8_t)type};
+    return 0;
+}
+
+static int note_string(struct scan *s, const unsigned char *start, size_t len, bool escaped)
+{
+    int r = note(s, JSONVIEW_STRING, start, len);
+    if (r || !s->view)
+        return r;
+    struct jsonview_node *node = &s->view->nodes[s->view->n - 1];
+    node->escaped = escaped;
+    node->hint = jsonview_hint(start, len);
     return 0;
 }
 
@@ -183,7 +193,7 @@ static int scan_string(struct scan *s, bool is_key)
             return fail(s, s->at, "the text ends in a string");
         if (*s->at == '"') {
             s->at++;
-            return note(s, JSONVIEW_STRING, start, (size_t)(s->at - start) - 1, escaped);
+            return note_string(s, start, (size_t)(s->at - start) - 1, escaped);
         }
         escaped = escaped || *s->at == '\\';
         int r = scan_special(s, is_key);
@@ -270,7 +280,7 @@ static int scan_number(struct scan *s)
         return fail(s, s->at, "an integer of more than 64 bits");
     if (!integer && !decimal_fits(s->at, len))
         return fail(s, s->at, "a number that is too large");
-    int r = note(s, JSONVIEW_NUMBER, s->at, len, false);
+    int r = note(s, JSONVIEW_NUMBER, s->at, len);
     s->at = end;
     return r;
 }
@@ -285,7 +295,7 @@ static int scan_word(struct scan *s)
         size_t len = strlen(words[i].text);
         if ((size_t)(s->end - s->at) >= len && memcmp(s->at, words[i].text, len) == 0) {
             s->at += len;
-            return note(s, words[i].type, s->at - len, len, false);
+            return note(s, words[i].type, s->at - len, len);
         }
     }
     return fail(s, s->at, "not a value of JSON");
@@ -302,7 +312,7 @@ static int open_container(struct scan *s, bool object, enum state *ret_next)
         s->is_object[s->depth / WORD_BITS] &= ~bit;
     if (s->view)
         s->open[s->depth] = (uint32_t)s->view->n;
-    int r = note(s, object ? JSONVIEW_OBJECT : JSONVIEW_ARRAY, s->at, 0, false);
+    int r = note(s, object ? JSONVIEW_OBJECT : JSONVIEW_ARRAY, s->at, 0);
     s->depth++;
     s->at++;
     *ret_next = object ? WANT_KEY_OR_END : WANT_VALUE_OR_END;
@@ -439,6 +449,8 @@ int jsonview_parse(struct jsonview *v, const char *text, size_t len, unsigned ma
     int r = scan_text(text, len, max_depth, v, ret_reason, reason_size);
     if (r)
         jsonview_reset(v);
+    else
+        jsonview_make_index(v);
     return r;
 }
 

@@ -17,6 +17,7 @@ void jsonview_reset(struct jsonview *v)
         jsonview_release(v);
     v->text = NULL;
     v->n = 0;
+    v->indexed = false;
 }
 
 void jsonview_release(struct jsonview *v)
@@ -96,18 +97,53 @@ void jsonview_decode(const struct jsonview *v, const struct jsonview_node *strin
     }
 }
 
+static bool is_plain_key(const struct jsonview *v, const struct jsonview_node *node,
+                         const char *key, size_t len)
+{
+    return node->len == len && memcmp(jsonview_bytes(v, node), key, len) == 0;
+}
+
 /* A key with escapes is rare: decoded for the comparison. */
 static bool key_is(const struct jsonview *v, const struct jsonview_node *node, const char *key,
                    size_t len)
 {
     if (!node->escaped)
-        return node->len == len && memcmp(jsonview_bytes(v, node), key, len) == 0;
+        return is_plain_key(v, node, key, len);
     struct buf text;
     buf_init(&text, node->len + (size_t)1);
     jsonview_decode(v, node, &text);
     bool is = buf_error(&text) == 0 && text.len == len && memcmp(text.data, key, len) == 0;
     buf_release(&text);
     return is;
+}
+
+/* The slot of a key in the index, or the free one where it would be. */
+static size_t find_slot(const struct jsonview *v, uint16_t hint, const char *key, size_t len)
+{
+    size_t slot = (size_t)(hint ^ hint >> 5) % JSONVIEW_INDEX;
+    while (v->index[slot] && !(v->nodes[v->index[slot]].hint == hint &&
+                               is_plain_key(v, &v->nodes[v->index[slot]], key, len)))
+        slot = (slot + 1) % JSONVIEW_INDEX;
+    return slot;
+}
+
+/* The last one of equal keys stays. No index where a key has escapes, and none of large objects:
+ * it must not fill up, and its node numbers are small. */
+void jsonview_make_index(struct jsonview *v)
+{
+    size_t n = 0;
+
+    v->indexed = false;
+    if (v->n == 0 || v->nodes[0].type != JSONVIEW_OBJECT)
+        return;
+    memset(v->index, 0, sizeof(v->index));
+    for (size_t i = 1; i < v->nodes[0].end; i = v->nodes[i + 1].end) {
+        const struct jsonview_node *key = &v->nodes[i];
+        if (key->escaped || i > UINT8_MAX || ++n > JSONVIEW_INDEX / 2)
+            return;
+        v->index[find_slot(v, key->hint, jsonview_bytes(v, key), key->len)] = (uint8_t)i;
+    }
+    v->indexed = true;
 }
 
 const struct jsonview_node *jsonview_find(const struct jsonview *v,
@@ -118,8 +154,14 @@ const struct jsonview_node *jsonview_find(const struct jsonview *v,
 
     if (!object || object->type != JSONVIEW_OBJECT)
         return NULL;
+    uint16_t hint = jsonview_hint(key, key_len);
+    if (v->indexed && object == v->nodes) {
+        uint8_t i = v->index[find_slot(v, hint, key, key_len)];
+        return i ? &v->nodes[i + 1] : NULL;
+    }
     for (size_t i = (size_t)(object - v->nodes) + 1; i < object->end; i = v->nodes[i + 1].end)
-        if (key_is(v, &v->nodes[i], key, key_len))
+        if ((v->nodes[i].hint == hint || v->nodes[i].escaped) &&
+            key_is(v, &v->nodes[i], key, key_len))
             found = &v->nodes[i + 1];
     return found;
 }

@@ -79,6 +79,7 @@ struct rule {
     char method[12];           /* upper case */
     struct template *endpoint; /* text template */
     char *constant_url;        /* the whole URL, when no event has a say in it; else NULL */
+    struct Curl_URL *url;      /* constant_url taken apart, once for all requests; or NULL */
     struct template *payload;  /* JSON template; NULL: the whole event */
     char *fault;               /* why it cannot be used, or NULL */
     const struct service *service;

@@ -120,6 +120,7 @@ static CURLcode set_safety(CURL *easy, const struct rest *rest)
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PROXY, ""); /* not even http_proxy of the environment */
+    SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
@@ -275,7 +276,9 @@ static struct curl_slist *append(struct curl_slist *last, char *header)
 /* A header that curl makes itself unless it finds ours in the list. */
 static bool replaces_one_of_curl(const char *header)
 {
-    return strncasecmp(header, "Accept:", 7) == 0 || strncasecmp(header, "Content-Type:", 13) == 0;
+    char first = (char)(header[0] | 0x20);
+    return (first == 'a' || first == 'c') && (strncasecmp(header, "Accept:", 7) == 0 ||
+                                              strncasecmp(header, "Content-Type:", 13) == 0);
 }
 
 /*
@@ -305,9 +308,24 @@ static int set_headers(struct call *call, const struct request *request)
     return buf_error(&call->lines);
 }
 
+/* curl copies what is taken apart already when the transfer begins; until then the rule lives.
+ * A GET has its query behind the rule's URL. */
+static CURLcode set_url(struct call *call, const struct request *request)
+{
+    CURL *easy = call->easy;
+    struct Curl_URL *url = request->rule != NULL ? request->rule->url : NULL;
+    CURLcode code = CURLE_OK;
+    if (strcmp(request->method, "GET") == 0)
+        url = NULL;
+    SET(CURLOPT_CURLU, url);
+    if (url == NULL)
+        SET(CURLOPT_URL, buf_text(&request->url));
+    return code;
+}
+
 static CURLcode prepare(struct call *call, const struct request *request)
 {
-    CURLcode code = curl_easy_setopt(call->easy, CURLOPT_URL, buf_text(&request->url));
+    CURLcode code = set_url(call, request);
     if (code == CURLE_OK)
         code = set_body(call, request);
     if (code == CURLE_OK)

@@ -61,6 +61,38 @@ static void finds_members_the_last_of_equal_keys_and_decodes_keys(void **state)
     jsonview_release(&v);
 }
 
+/* The index of the outermost object holds so many keys, and node numbers of one byte. */
+static void finds_members_of_objects_of_every_size(void **state)
+{
+    struct jsonview v = {0};
+    (void)state;
+    for (unsigned n = 0; n < 300; n++) {
+        struct buf source;
+        buf_init(&source, 1 << 16);
+        buf_adds(&source, "{\"same\":-1");
+        for (unsigned i = 0; i < n; i++)
+            buf_addf(&source, ",\"k%u\":%s%u%s", i, i % 7 ? "" : "[", i, i % 7 ? "" : ",0]");
+        buf_addf(&source, ",\"same\":%u}", n);
+        parse(&v, buf_text(&source));
+        const struct jsonview_node *root = jsonview_root(&v);
+        const struct jsonview_node *same = jsonview_member(&v, root, "same");
+        assert_non_null(same);
+        assert_int_equal(strtol(jsonview_bytes(&v, same), NULL, 10), n);
+        for (unsigned i = 0; i < n; i++) {
+            char key[16];
+            (void)snprintf(key, sizeof(key), "k%u", i);
+            const struct jsonview_node *value = jsonview_member(&v, root, key);
+            value = i % 7 ? value : jsonview_element(&v, value, 0);
+            assert_non_null(value);
+            assert_int_equal(strtoul(jsonview_bytes(&v, value), NULL, 10), i);
+        }
+        assert_null(jsonview_member(&v, root, "k300"));
+        assert_null(jsonview_member(&v, root, ""));
+        buf_release(&source);
+    }
+    jsonview_release(&v);
+}
+
 static void finds_elements(void **state)
 {
     (void)state;
@@ -213,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_members_the_last_of_equal_keys_and_decodes_keys),
+        cmocka_unit_test(finds_members_of_objects_of_every_size),
         cmocka_unit_test(finds_elements),
         cmocka_unit_test(decodes_every_escape),
         cmocka_unit_test(agrees_with_json_c_on_real_events),
