@@ -110,8 +110,9 @@ void lane_update(struct lane *lane, struct catalog *catalog, bool wanted)
 }
 
 /*
- * A tag of its own for each turn: a quorum queue knows a consumer by channel and tag, and would
- * take a new one with an old tag for the old one, whose messages may not all be settled yet.
+ * A tag of its own for each turn: a quorum queue knows a consumer by channel and tag, and takes a
+ * new one with an old tag for the old one. When that one's messages are not all settled yet, the
+ * new one would seem to have missed them and be given them again.
  */
 static void consumer_tag(const struct lane *lane, char ret_tag[NAME_SIZE])
 {

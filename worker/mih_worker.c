@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -87,7 +88,8 @@ static int run(const struct arguments *a, struct settings *settings)
 {
     struct supervisor_options options = {.program = "/proc/self/exe",
                                          .config_path = a->config_path};
-    signal(SIGPIPE, SIG_IGN); /* curl and librabbitmq write to sockets that may be gone */
+    prctl(PR_SET_NAME, "mih-worker"); /* a child began as /proc/self/exe, and would be called exe */
+    signal(SIGPIPE, SIG_IGN);         /* curl and librabbitmq write to sockets that may be gone */
     log_init(a->action == CHILD ? "worker" : "supervisor", (enum log_level)settings->log_level);
     if (a->action == RUN)
         return supervisor_run(&options, settings);

@@ -1,5 +1,6 @@
 """The fleet at its work: mih-worker between the real broker, the real database and a sink that notes every request."""
 import json
+import pathlib
 import re
 import signal
 import time
@@ -140,6 +141,14 @@ class Delivery(shared.HubTest):
         hub.publish(200)
         hub.wait_done()
         self.assert_balanced(hub.balance())
+
+    def test_every_process_goes_by_the_program_s_name(self):
+        """As ps, top and killall see it: a child is started through /proc/self/exe."""
+        hub = self.hub()
+        hub.start()
+        pids = [hub.fleet.process.pid, *hub.fleet.children()]
+        self.assertEqual(3, len(pids))
+        self.assertEqual({"mih-worker\n"}, {pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="ascii") for pid in pids})
 
     def test_several_sites_share_a_broker_by_namespace(self):
         """Each site's events reach its own services alone."""
