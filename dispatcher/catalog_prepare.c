@@ -1,5 +1,4 @@
 /* From rows to services and rules that can be used, or that carry their fault. */
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "common/utf8.h"
 #include "dispatcher/catalog_impl.h"
 #include "dispatcher/request.h"
+#include "dispatcher/rest_url.h"
 #include "dispatcher/template.h"
 #include "dispatcher/url.h"
 
@@ -243,22 +243,6 @@ static int prepare_method(struct rule *rule, const char *method)
     return rule_fault(rule, what);
 }
 
-/*
- * What curl would do again for every request, a tenth of its work. NULL is no fault: curl then
- * takes the text, and says what is wrong with it. So it does for an IPv6 address, whose zone would
- * be lost in the copy that curl makes of this.
- */
-static struct Curl_URL *take_apart(const char *text)
-{
-    CURLU *url = strchr(text, '[') ? NULL : curl_url();
-    if (url && curl_url_set(url, CURLUPART_URL, text,
-                            CURLU_PATH_AS_IS | CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
-        curl_url_cleanup(url);
-        url = NULL;
-    }
-    return url;
-}
-
 /* An endpoint without placeholders makes the same URL for every event. */
 static int prepare_constant_url(struct rule *rule, const char *endpoint)
 {
@@ -282,7 +266,7 @@ static int prepare_constant_url(struct rule *rule, const char *endpoint)
     if (!rule->constant_url) {
         return -ENOMEM;
     }
-    rule->url = take_apart(rule->constant_url);
+    rule->url = rest_url_new(rule->constant_url);
     return 0;
 }
 
@@ -346,7 +330,7 @@ void rule_release(struct rule *rule)
 {
     free(rule->eventname);
     free(rule->constant_url);
-    curl_url_cleanup(rule->url);
+    rest_url_free(rule->url);
     free(rule->fault);
     template_free(rule->endpoint);
     template_free(rule->payload);
