@@ -5,6 +5,7 @@
 #define MIH_WORKER_CONTEXT_H
 
 #include "common/envelope.h"
+#include "dispatcher/seen.h"
 #include "dispatcher/transport.h"
 #include "worker/counters.h"
 #include "worker/names.h"
@@ -23,7 +24,9 @@ struct context {
     struct breakers *breakers;
     struct envelope_limits limits;
     struct counters counters;
-    unsigned processes; /* of the fleet, as the last look found; 0: not known yet */
+    struct seen seen;    /* delivered pairs, shared by the processes of this host */
+    uint32_t seen_owner; /* this process in there */
+    unsigned processes;  /* of the fleet, as the last look found; 0: not known yet */
     /* When the last look at the rules that succeeded began (monotonic ms). */
     int64_t rules_checked_ms;
     bool rules_doubted;  /* some message waits for a newer look: look now */

@@ -9,8 +9,16 @@
 #include "common/timing.h"
 #include "dispatcher/retry.h"
 #include "worker/lane.h"
+#include "worker/repeats.h"
 
-enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000, BUDGET_WAIT_MS = 5000, BUDGET_SPREAD_MS = 25000 };
+enum {
+    DOUBT_MAX_MS = 60000,
+    STALE_MS = 5000,
+    BUDGET_WAIT_MS = 5000,
+    BUDGET_SPREAD_MS = 25000,
+    COPY_WAIT_MS = 1000,
+    COPY_SPREAD_MS = 2000,
+};
 
 static const char doubt_reason[] = "policy: no rule known to this process wants the event, and the"
                                    " rules in the database could not be read since it came";
@@ -61,6 +69,7 @@ static void attempt_end(struct attempt *a)
 {
     struct job *job = a->job;
 
+    repeats_end(a);
     attempt_put(a);
     job->open--;
     if (job->open == 0 && job->next_rule == job->n_rules)
@@ -161,6 +170,7 @@ static void on_answer(void *context, const struct outcome *outcome, const char *
     a->attempts += a->verdict.counts && !a->probe;
     note_result(a, outcome);
     if (a->verdict.kind == VERDICT_DELIVERED) {
+        repeats_delivered(a);
         a->job->delivered++;
         lane->ctx->counters.delivered++;
         attempt_end(a);
@@ -207,6 +217,29 @@ static void postpone(struct attempt *a, const char *reason, int64_t delay_ms)
     follow_up(a);
 }
 
+/*
+ * True when the message is a copy that is not to be sent: of what was delivered, and then it is
+ * done; or of what is under way in this process or another, and then it comes back when that is
+ * over.
+ */
+static bool end_copy(struct attempt *a)
+{
+    switch (repeats_look(a)) {
+    case SEEN_DELIVERED:
+        a->job->delivered++;
+        a->job->lane->ctx->counters.repeats++;
+        attempt_end(a);
+        return true;
+    case SEEN_BEGUN:
+        postpone(a, "hold: another copy of it is under way",
+                 COPY_WAIT_MS + timing_random(COPY_SPREAD_MS));
+        return true;
+    case SEEN_NOT:
+        break;
+    }
+    return false;
+}
+
 static void attempt_start(struct attempt *a, const struct service *service)
 {
     struct lane *lane = a->job->lane;
@@ -236,6 +269,7 @@ static void attempt_start(struct attempt *a, const struct service *service)
     a->rendered = true;
     a->probe = leave == BREAKER_LEAVE_ONE;
     a->begun_ms = timing_mono_ms();
+    repeats_begin(a);
     lane->active++;
     lane->ctx->counters.inflight++;
     r = rest->ops->send(rest, &a->request, on_answer, a);
@@ -398,6 +432,7 @@ static bool job_begin(struct job *job)
                        reason, sizeof reason);
     if (r == 0) {
         job->parsed = true;
+        seen_id_parse(job->event.message_id, &job->id);
         match_rules(job, lane->service);
         if (job->n_rules > 0 && !job->abandoned)
             return true;
@@ -441,7 +476,8 @@ static void start_next(struct lane *lane)
     job->open++;
     if (++job->next_rule == job->n_rules)
         unqueue_first(lane);
-    attempt_start(a, service);
+    if (!end_copy(a))
+        attempt_start(a, service);
 }
 
 /* A lane that stops finishes the message whose first rules have begun, and starts no other. */

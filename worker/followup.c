@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/timing.h"
 #include "worker/lane.h"
+#include "worker/repeats.h"
 
 enum { RENDERED_MAX = 64 * 1024, MAX_FIELDS = 8 };
 
@@ -69,6 +70,7 @@ static void on_published(void *context, enum publish_result result, const char *
     struct followups *d = a->job->lane->letters;
 
     (void)reason;
+    a->republished |= result == PUBLISH_LOST || result == PUBLISH_NACKED;
     if (result == PUBLISH_CONFIRMED)
         end(d, a, FOLLOWUP_SAFE);
     else
@@ -132,6 +134,8 @@ static void fields_of(const struct attempt *a, struct fields *f)
     add_number(f, "x-mih-status", a->verdict.status);
     if (f->rendered)
         add_text(f, "x-mih-rendered", f->rendered);
+    if (job->flagged || a->republished)
+        add_number(f, REPUBLISHED_HEADER, 1);
 }
 
 static void publish(struct followups *d, struct attempt *a)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dispatcher/catalog.h"
+#include "worker/repeats.h"
 
 enum {
     MAX_ATTEMPTS = 1000000,
@@ -68,6 +69,7 @@ struct job *job_take(struct bus *bus, const struct bus_message *m, const char *r
     copy_text(job->type, sizeof job->type, m->type);
     copy_text(job->app_id, sizeof job->app_id, m->app_id);
     job->timestamp = m->timestamp;
+    job->flagged = m->redelivered || bus_header_number(m->headers, REPUBLISHED_HEADER, 0) > 0;
     if (strcmp(m->exchange, redeliver) == 0)
         take_headers(job, m->headers);
     return job;
@@ -128,6 +130,8 @@ struct attempt *attempt_take(struct job *job, const struct rule *rule)
     a->job = job;
     a->rule = rule;
     a->rendered = false;
+    a->begun = false;
+    a->republished = false;
     a->attempts = job->attempts;
     a->retry_ms = 0;
     return a;

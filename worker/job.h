@@ -16,6 +16,7 @@
 #include "common/bus.h"
 #include "common/envelope.h"
 #include "dispatcher/request.h"
+#include "dispatcher/seen.h"
 #include "dispatcher/verdict.h"
 
 struct catalog;
@@ -40,9 +41,11 @@ struct job {
     int64_t first_s;    /* first attempt, Unix seconds, or 0 */
     int64_t attempts;   /* counted so far */
     int64_t arrived_ms; /* monotonic */
+    bool flagged;       /* redelivered or republished: may have been delivered before */
 
     bool parsed;
     struct envelope event;
+    struct seen_id id;       /* of the event, when parsed */
     struct catalog *catalog; /* a reference; the rules point into it */
     const struct rule **rules;
     size_t n_rules, cap_rules; /* cap_rules stays with the pooled job */
@@ -60,11 +63,13 @@ struct attempt {
     const struct rule *rule; /* NULL: the message itself is at fault */
     struct request request;
     bool rendered; /* request holds what was sent */
+    bool begun;    /* written down so in the store of delivered pairs */
     int64_t begun_ms;
     bool probe; /* sent to see whether the service is back */
     struct verdict verdict;
     int64_t attempts; /* of this rule with this message, counted so far */
     int64_t retry_ms; /* the step of the grid that its retry waits for; 0: none, a dead letter */
+    bool republished; /* an earlier publication of that may be at the broker, unconfirmed */
 };
 
 /* Fills a pooled or new job from a delivery, taking its body from the bus. Our own headers

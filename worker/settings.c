@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "dispatcher/seen.h"
 
 static const char *const tls_choices[] = {
     [DB_TLS_AUTO] = "auto", [DB_TLS_REQUIRE] = "require", [DB_TLS_OFF] = "off", NULL};
@@ -157,6 +158,13 @@ static const struct conf_setting settings[] = {
     {"worker", "connect_timeout", CONF_DURATION, FIELD(worker_connect_timeout_ms),
      .fallback = "10s", .min = 100, .max = MS(300),
      .help = "Longest wait for a service to accept a connection; never above its time-out."},
+    {"worker", "seen_file", CONF_TEXT, FIELD(worker_seen_file), .fallback = "", .check = check_path,
+     .help = "File that remembers what was delivered, best on a tmpfs, one for each mih-worker; "
+             "empty keeps it in memory, until mih-worker ends."},
+    {"worker", "seen_entries", CONF_NUMBER, FIELD(worker_seen_entries), .fallback = "262144",
+     .min = SEEN_ENTRIES_MIN, .max = SEEN_ENTRIES_MAX,
+     .help = "Deliveries remembered per host, of 24 bytes each, so that a redelivered message is "
+             "not sent twice; rounded up to a power of two."},
 
     {"relay", "after", CONF_DURATION, FIELD(relay_after_ms), .fallback = "5s", .min = MS(1),
      .max = MS(3600), .reloadable = true,

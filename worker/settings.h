@@ -41,6 +41,8 @@ struct settings {
     int64_t worker_prefetch_factor; /* prefetch = factor * max_concurrency */
     int64_t worker_max_response_bytes;
     int64_t worker_connect_timeout_ms;
+    char *worker_seen_file; /* store of delivered pairs; "" memory without a name */
+    int64_t worker_seen_entries;
 
     int64_t relay_after_ms; /* outbox rows older than this are published by the fleet */
     int64_t relay_batch;

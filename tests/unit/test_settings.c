@@ -33,6 +33,8 @@ static void every_default_parses_to_the_documented_value(void **state)
     assert_int_equal(s.worker_max_event_bytes, 1048576);
     assert_int_equal(s.worker_prefetch_factor, 4);
     assert_int_equal(s.worker_max_response_bytes, 65536);
+    assert_string_equal(s.worker_seen_file, "");
+    assert_int_equal(s.worker_seen_entries, 262144);
     assert_int_equal(s.relay_after_ms, 5000);
     assert_int_equal(s.relay_batch, 500);
     assert_int_equal(s.log_level, LOG_LEVEL_INFO);
