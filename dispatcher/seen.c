@@ -8,6 +8,7 @@ enum {
     HEADER_BYTES = 4096,
     NUMBER_BITS = 10, /* of an owner: number and one; the rest is its life */
     STAMP_BITS = 32,
+    UUID_LENGTH = 36,
 };
 
 /* Owners that are no processes. */
@@ -72,33 +73,45 @@ bool seen_open(void *memory, size_t size, struct seen *ret_seen)
     return true;
 }
 
-static int digit(char c)
+enum { DIGIT = 0x10 };
+
+/* A table, because the digits of an id are random: a branch for each would be guessed wrong half of
+ * the time. */
+static const unsigned char digits[256] = {
+    ['0'] = DIGIT | 0,  ['1'] = DIGIT | 1,  ['2'] = DIGIT | 2,  ['3'] = DIGIT | 3,
+    ['4'] = DIGIT | 4,  ['5'] = DIGIT | 5,  ['6'] = DIGIT | 6,  ['7'] = DIGIT | 7,
+    ['8'] = DIGIT | 8,  ['9'] = DIGIT | 9,  ['a'] = DIGIT | 10, ['b'] = DIGIT | 11,
+    ['c'] = DIGIT | 12, ['d'] = DIGIT | 13, ['e'] = DIGIT | 14, ['f'] = DIGIT | 15,
+};
+
+/* Appends n digits to the number; what is no digit clears good. */
+static uint64_t read_digits(uint64_t number, const char *text, unsigned n, unsigned *good)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    for (unsigned i = 0; i < n; i++) {
+        unsigned digit = digits[(unsigned char)text[i]];
+
+        *good &= digit;
+        number = number << 4 | (digit & (DIGIT - 1));
+    }
+    return number;
 }
 
 void seen_id_parse(const char *text, struct seen_id *ret_id)
 {
-    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    uint64_t half[2] = {0, 0};
-    unsigned digits = 0;
+    uint64_t high, low;
+    unsigned good = DIGIT;
 
     *ret_id = (struct seen_id){.valid = false};
-    for (size_t i = 0; i < sizeof form - 1; i++) {
-        int value = digit(text[i]); /* the end of the text is none */
-
-        if (form[i] == '-' ? text[i] != '-' : value < 0)
-            return;
-        if (form[i] == '-')
-            continue;
-        half[digits / 16] = half[digits / 16] << 4 | (uint64_t)value;
-        digits++;
-    }
-    if (text[sizeof form - 1] != '\0' || half[1] >> 62 != 2)
+    if (strnlen(text, UUID_LENGTH + 1) != UUID_LENGTH || text[8] != '-' || text[13] != '-' ||
+        text[18] != '-' || text[23] != '-')
         return;
-    *ret_id = (struct seen_id){.high = half[0], .low = half[1], .valid = true};
+    high = read_digits(0, text, 8, &good);
+    high = read_digits(high, text + 9, 4, &good);
+    high = read_digits(high, text + 14, 4, &good);
+    low = read_digits(0, text + 19, 4, &good);
+    low = read_digits(low, text + 24, 12, &good);
+    if (good & DIGIT && low >> 62 == 2)
+        *ret_id = (struct seen_id){.high = high, .low = low, .valid = true};
 }
 
 /* A bijection of 64 bits in which each bit of the result depends on each of the argument: the
