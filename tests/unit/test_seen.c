@@ -292,7 +292,7 @@ static void a_pair_that_is_delivered_again_takes_no_second_place(void **state)
 
     (void)state;
     find_neighbours(keys, SEEN_WAYS);
-    for (size_t i = 0; i < 3 * SEEN_WAYS; i++)
+    for (size_t i = 0; i < (size_t)3 * SEEN_WAYS; i++)
         seen_delivered(&s.seen, &keys[i % SEEN_WAYS]);
     for (size_t i = 0; i < SEEN_WAYS; i++)
         assert_int_equal(seen_look(&s.seen, &keys[i]), SEEN_DELIVERED);
@@ -389,7 +389,8 @@ static int hammer(const struct seen *seen, const struct pool *pool, unsigned num
     const uint32_t owner = seen_owner(seen, number);
 
     for (size_t round = 0; round < ROUNDS; round++) {
-        const struct seen_key *mine = &pool->real[(round * 5 + number * 3) % (LOWS + OTHERS)];
+        const struct seen_key *mine =
+            &pool->real[(round * 5 + (size_t)number * 3) % (LOWS + OTHERS)];
 
         seen_begin(seen, mine, owner);
         for (size_t i = 0; i < LOWS; i++)
