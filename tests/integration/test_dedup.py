@@ -2,6 +2,8 @@
 import os
 import re
 import signal
+import socket
+import threading
 import time
 
 import fleet
@@ -180,6 +182,61 @@ class Redelivered(Dedup):
         self.assert_each_once(hub)
 
 
+class Wire:
+    """A broker behind a wire that breaks once: when a retry has gone to the broker, the answer is lost with the connection."""
+
+    def __init__(self, port):
+        self.port = port
+        self.armed = True
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url_port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        """Takes no more connections."""
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            broker = socket.create_connection(("127.0.0.1", self.port))
+            carries_retry = threading.Event()
+            threading.Thread(target=self._to_broker, args=(client, broker, carries_retry), daemon=True).start()
+            threading.Thread(target=self._to_client, args=(client, broker, carries_retry), daemon=True).start()
+
+    def _to_broker(self, client, broker, carries_retry):
+        try:
+            while data := client.recv(65536):
+                if self.armed and b"x-mih-attempt" in data:
+                    self.armed = False
+                    carries_retry.set()
+                broker.sendall(data)
+        except OSError:
+            pass
+        self._end(client, broker)
+
+    def _to_client(self, client, broker, carries_retry):
+        try:
+            while data := broker.recv(65536):
+                if carries_retry.is_set():
+                    break
+                client.sendall(data)
+        except OSError:
+            pass
+        self._end(client, broker)
+
+    @staticmethod
+    def _end(*ends):
+        for end in ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
 class Republished(Dedup):
     """The relay publishes a row of the outbox, and does not come to delete it."""
 
@@ -214,6 +271,28 @@ class Republished(Dedup):
         wait_until(lambda: self.rows(hub) == 0, 60, "the outbox to be empty")
         self.wait_not_sent(hub, 200)
         self.assert_each_once(hub)
+
+    def test_a_retry_whose_confirm_was_lost_is_delivered_once(self):
+        """The broker has the retry, and its confirm is lost: it is published again, flagged, and both come back when they are due."""
+        broker = shared.server(services.RabbitMQ)
+        wire = Wire(broker.port)
+        self.addCleanup(wire.close)
+        hub = self.hub(processes=1, settings={"broker": {"url": broker.url.replace(f":{broker.port}", f":{wire.url_port}")}})
+        service = hub.service("http://127.0.0.1:1/", retry_backoff=10, cb_failure_threshold=99)
+        hub.rule(service, CREATED)
+        hub.start()
+        hub.raw(CREATED, BODY)
+        wait_until(lambda: "no publishing connection" in self.log(hub), 30, "the connection to break")
+        wait_until(lambda: self.delayed(hub) == 2, 20, "both copies of the retry in the delay queues")
+        hub.database.query(f"UPDATE mdl_local_integrationhub_svc SET base_url = '{hub.sink.url}/fast' WHERE id = {service}")
+        self.wait_not_sent(hub, 1, 60)
+        self.assert_each_once(hub)
+
+    @staticmethod
+    def delayed(hub):
+        """How many messages wait in the delay queues."""
+        names = hub.broker.ctl("list_queues", "-p", hub.broker.vhost, "name").splitlines()
+        return sum(hub.rabbit.count([name for name in names if name.startswith(f"{hub.fleet.namespace}.delay.")]).values())
 
     def test_copies_that_wait_for_a_paused_service_are_sent_once(self):
         """Both copies of each event lie in the queue of a paused service, and come to the processes almost at the same time."""
