@@ -261,6 +261,12 @@ class GrantsTest(DatabaseCase):
         program.end()
         self.assertFalse(any("failure" in line or "level=" in line for line in program.seen), program.seen)
 
+    def test_the_index_of_dead_letters_works_with_them(self):
+        done = subprocess.run([BUILD / "bin/it_deadindex"], env=environment(self.server, user="worker"), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+        print(done.stdout)
+        self.assertEqual(done.returncode, 0)
+
     def test_without_moodle_there_is_no_view(self):
         with services.MariaDB() as server:
             server.load(ROOT / "schema.sql")
