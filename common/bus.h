@@ -44,7 +44,11 @@ struct bus_field {
     const char *name;
     const char *text;
     int64_t number;
+    size_t text_len; /* of a text that may hold NUL; 0: up to its NUL */
 };
+
+/* Bytes of the text of a field. */
+size_t bus_field_len(const struct bus_field *field);
 
 /* A delivery. Everything in it is valid during the handler call only,
  * unless the handler takes the body with bus_take_body(). */
@@ -68,6 +72,9 @@ struct bus_message {
 
 /* The text of a header; "" when it is missing or not text. Valid as long as the message. */
 const char *bus_header_text(const struct bus_headers *headers, const char *name);
+
+/* The same with its length, for what may hold NUL; NULL when it is missing or not text. */
+const char *bus_header_bytes(const struct bus_headers *headers, const char *name, size_t *ret_len);
 
 /* The number of a header, or fallback when it is missing or not a number. */
 int64_t bus_header_number(const struct bus_headers *headers, const char *name, int64_t fallback);

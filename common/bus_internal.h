@@ -50,6 +50,7 @@ enum {
 struct bus_header {
     const char *name;
     const char *text; /* NULL: a number */
+    size_t text_len;
     int64_t number;
 };
 

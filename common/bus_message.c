@@ -189,6 +189,7 @@ static int copy_headers(struct bus_channel *channel, const amqp_table_t *table)
             struct bus_header *field = &h->field[h->count++];
             field->name = keep(h, e->key);
             field->text = is_text(&e->value) ? keep(h, text) : NULL;
+            field->text_len = text.len;
             field->number = number;
         }
     }
@@ -210,6 +211,14 @@ const char *bus_header_text(const struct bus_headers *headers, const char *name)
     const struct bus_header *field = find_header(headers, name);
 
     return field != NULL && field->text != NULL ? field->text : "";
+}
+
+const char *bus_header_bytes(const struct bus_headers *headers, const char *name, size_t *ret_len)
+{
+    const struct bus_header *field = find_header(headers, name);
+
+    *ret_len = field != NULL && field->text != NULL ? field->text_len : 0;
+    return field != NULL ? field->text : NULL;
 }
 
 int64_t bus_header_number(const struct bus_headers *headers, const char *name, int64_t fallback)

@@ -17,9 +17,14 @@ static bool too_long(const char *text)
     return strnlen(text, sizeof(bus_short)) > UINT8_MAX;
 }
 
+size_t bus_field_len(const struct bus_field *field)
+{
+    return field->text_len > 0 ? field->text_len : strlen(field->text);
+}
+
 static size_t field_size(const struct bus_field *f)
 {
-    return 1 + strlen(f->name) + 1 + (f->text != NULL ? 4 + strlen(f->text) : 8);
+    return 1 + strlen(f->name) + 1 + (f->text != NULL ? 4 + bus_field_len(f) : 8);
 }
 
 /* librabbitmq would cut the length byte of a long text, not the text: the broker would then
@@ -54,6 +59,7 @@ amqp_table_entry_t bus_entry(const struct bus_field *f)
     if (f->text != NULL) {
         e.value.kind = AMQP_FIELD_KIND_UTF8;
         e.value.value.bytes = bus_bytes(f->text);
+        e.value.value.bytes.len = bus_field_len(f);
     } else {
         e.value.kind = AMQP_FIELD_KIND_I64;
         e.value.value.i64 = f->number;

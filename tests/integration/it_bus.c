@@ -59,6 +59,13 @@ static void check_properties(struct recorder *r, const struct bus_message *m)
     assert_int_equal(bus_header_number(m->headers, "x-mih-reason", -1), -1);
     assert_string_equal(bus_header_text(m->headers, "x-mih-attempt"), "");
     assert_string_equal(bus_header_text(m->headers, "missing"), "");
+    size_t len = 1;
+    assert_memory_equal(bus_header_bytes(m->headers, "x-mih-rendered", &len), "a\0b\xff", 4);
+    assert_int_equal(len, 4);
+    assert_string_equal(bus_header_bytes(m->headers, "x-mih-empty", &len), "");
+    assert_int_equal(len, 0);
+    assert_null(bus_header_bytes(m->headers, "x-mih-attempt", &len));
+    assert_null(bus_header_bytes(m->headers, "missing", &len));
     r->sum = 4711;
 }
 
@@ -70,6 +77,7 @@ static void carries_all_properties_and_headers(void **state)
         {.name = "x-mih-attempt", .number = 7},
         {.name = "x-mih-first", .number = 5000000000},
         {.name = "x-mih-empty", .text = ""},
+        {.name = "x-mih-rendered", .text = "a\0b\xff", .text_len = 4},
     };
     struct bus_publication p = plain;
     uint64_t number;
@@ -82,7 +90,7 @@ static void carries_all_properties_and_headers(void **state)
     p.body = "{\"a\": \"b\"}";
     p.body_len = 10;
     p.fields = fields;
-    p.n_fields = 4;
+    p.n_fields = sizeof fields / sizeof fields[0];
     r->on_message = check_properties;
     recorder_queue(r, "it.bus", "quorum");
     assert_int_equal(bus_channel_open(r->bus, 1, false), 0);
