@@ -164,6 +164,23 @@ static const struct conf_setting settings[] = {
     {"relay", "batch", CONF_NUMBER, FIELD(relay_batch), .fallback = "500", .min = 1, .max = 10000,
      .reloadable = true, .help = "Events that are read from the outbox at a time."},
 
+    {"replayer", "canary_wait", CONF_DURATION, FIELD(replayer_canary_wait_ms), .fallback = "60s",
+     .min = MS(1), .max = MS(86400), .reloadable = true,
+     .help =
+         "A replay with a canary goes on when its first message is delivered within this time."},
+
+    {"deadletters", "max_age", CONF_DURATION, FIELD(deadletters_max_age_ms), .fallback = "30d",
+     .min = MS(60), .max = MS(INT64_C(3650) * 86400), .reloadable = true,
+     .help = "Dead letters older than this are dropped, after a warning, by mih-replayer."},
+    {"deadletters", "max_number", CONF_NUMBER, FIELD(deadletters_max_number), .fallback = "1000000",
+     .min = 1, .max = 100000000, .reloadable = true,
+     .help =
+         "Of each service so many dead letters are kept; the oldest above it are dropped, after "
+         "a warning."},
+    {"deadletters", "check_interval", CONF_DURATION, FIELD(deadletters_check_interval_ms),
+     .fallback = "10m", .min = MS(1), .max = MS(86400), .reloadable = true,
+     .help = "Age and number of dead letters are looked at this often."},
+
     {"log", "level", CONF_CHOICE, FIELD(log_level), .fallback = "info", .choices = level_choices,
      .reloadable = true, .help = "The least important lines that are still written."},
 };

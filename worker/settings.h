@@ -1,5 +1,6 @@
 /*
- * The settings of mih-worker: one struct, one table (settings.c).
+ * The settings of mih-worker and mih-replayer: one struct, one table (settings.c), so that one file
+ * serves both.
  */
 #ifndef MIH_WORKER_SETTINGS_H
 #define MIH_WORKER_SETTINGS_H
@@ -44,6 +45,12 @@ struct settings {
 
     int64_t relay_after_ms; /* outbox rows older than this are published by the fleet */
     int64_t relay_batch;
+
+    int64_t replayer_canary_wait_ms;
+
+    int64_t deadletters_max_age_ms;
+    int64_t deadletters_max_number; /* for each service */
+    int64_t deadletters_check_interval_ms;
 
     int log_level; /* enum log_level */
 };

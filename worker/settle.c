@@ -162,3 +162,8 @@ int settle_hint(struct bus *bus, const struct bus_message *hint)
 {
     return bus_ack(bus, hint->channel, hint->tag, false);
 }
+
+int settle_letter(struct bus *bus, uint16_t channel, uint64_t tag)
+{
+    return bus_ack(bus, channel, tag, false);
+}

@@ -70,6 +70,10 @@ void settler_reject(struct settler *s, unsigned epoch, uint64_t tag);
 /* Sends all acks that may be sent, whatever they cost, now. */
 int settler_flush_all(struct settler *s) __attribute__((warn_unused_result));
 
+/* Acknowledges a dead letter that is safe elsewhere, discarded or dropped; or a marker. */
+int settle_letter(struct bus *bus, uint16_t channel, uint64_t tag)
+    __attribute__((warn_unused_result));
+
 /* Acknowledges one message of a channel that needs no window (hints). */
 int settle_hint(struct bus *bus, const struct bus_message *hint)
     __attribute__((warn_unused_result));
