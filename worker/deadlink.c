@@ -24,9 +24,13 @@ static void on_delivery(void *context, const struct bus_message *m)
         int r = settle_hint(d->in, m);
         (void)r; /* a lost connection shows at the next call */
         d->hinted = true;
-    } else if (d->hooks.on_letter) {
-        d->hooks.on_letter(d->hooks.context, m);
+        return;
     }
+    int r = ackwindow_delivered(&d->window, m->tag);
+    if (r < 0)
+        d->window_error = r;
+    else if (d->hooks.on_letter)
+        d->hooks.on_letter(d->hooks.context, m);
 }
 
 static void on_consuming(void *context, uint16_t channel)
@@ -35,6 +39,14 @@ static void on_consuming(void *context, uint16_t channel)
 
     if (channel == DEADLINK_LETTERS)
         d->consuming = true;
+}
+
+static void on_consumer_ended(void *context, uint16_t channel)
+{
+    struct deadlink *d = context;
+
+    if (channel == DEADLINK_LETTERS)
+        d->ended = true;
 }
 
 static void on_closed(void *context, uint16_t channel, int code, const char *text)
@@ -134,6 +146,7 @@ int deadlink_open(struct deadlink *d, const struct bus_options *options, const s
     const struct bus_handlers in = {.context = d,
                                     .on_delivery = on_delivery,
                                     .on_consuming = on_consuming,
+                                    .on_consumer_ended = on_consumer_ended,
                                     .on_cancelled = on_cancelled,
                                     .on_channel_closed = on_closed};
     const struct bus_handlers out = {
@@ -165,22 +178,24 @@ void deadlink_close(struct deadlink *d)
     bus_free(d->in);
     bus_free(d->out);
     d->in = d->out = NULL;
+    ackwindow_release(&d->window);
 }
 
 int deadlink_open_queue(struct deadlink *d, const char *queue, uint16_t prefetch,
                         const struct deadlink_hooks *hooks)
 {
-    char tag[32];
     int r = bus_channel_open(d->in, DEADLINK_LETTERS, false);
 
-    snprintf(tag, sizeof tag, "replayer-%u", ++d->turn);
+    snprintf(d->tag, sizeof d->tag, "replayer-%u", ++d->turn);
+    ackwindow_restart(&d->window);
+    d->window_error = 0;
     d->hooks = *hooks;
-    d->consuming = d->closed = d->cancelled = false;
+    d->consuming = d->cancelled = d->ended = d->closed = false;
     d->n_returned = 0;
     if (r == 0)
         r = bus_qos(d->in, DEADLINK_LETTERS, prefetch);
     if (r == 0)
-        r = bus_consume(d->in, DEADLINK_LETTERS, queue, tag, true);
+        r = bus_consume(d->in, DEADLINK_LETTERS, queue, d->tag, true);
     return r == 0 ? 0 : deadlink_failed(d, d->in, r);
 }
 
@@ -190,25 +205,48 @@ void deadlink_hold(struct deadlink *d, bool hold)
     bus_hold(d->in, hold);
 }
 
-int deadlink_close_queue(struct deadlink *d)
+static int flush(struct deadlink *d, bool all)
 {
-    int64_t end_ms = timing_mono_ms() + CLOSE_MS;
-    bool asked = false;
-    int r = 0;
+    int r = d->closed ? 0 : settle_window(d->in, DEADLINK_LETTERS, &d->window, all);
 
-    d->hooks = (struct deadlink_hooks){NULL};
-    deadlink_hold(d, false);
-    while (r == 0 && !d->closed && timing_mono_ms() < end_ms) {
-        /* A channel that is closed before its consumer was heard of is never answered. */
+    return r < 0 ? deadlink_failed(d, d->in, r) : 0;
+}
+
+void deadlink_settle(struct deadlink *d, uint64_t tag)
+{
+    ackwindow_settled(&d->window, tag);
+}
+
+/* The answer to a cancel comes after the queue has applied the acks before it. A channel that is
+ * closed before its consumer was heard of is never answered. */
+static int end_consumer(struct deadlink *d, int64_t end_ms)
+{
+    bool asked = false;
+    int r = flush(d, true);
+
+    while (r == 0 && !d->closed && !d->ended && !d->cancelled && timing_mono_ms() < end_ms) {
         if (d->consuming && !asked) {
             asked = true;
-            r = bus_channel_close(d->in, DEADLINK_LETTERS);
+            r = bus_cancel(d->in, DEADLINK_LETTERS, d->tag);
         }
         if (r == 0)
             r = deadlink_wait(d, TICK_MS, -1);
     }
-    if (r == -ENOENT)
-        r = 0;
+    return r;
+}
+
+int deadlink_close_queue(struct deadlink *d)
+{
+    int64_t end_ms = timing_mono_ms() + CLOSE_MS;
+    int r;
+
+    d->hooks = (struct deadlink_hooks){NULL};
+    deadlink_hold(d, false);
+    r = end_consumer(d, end_ms);
+    if (r == 0 && !d->closed)
+        r = bus_channel_close(d->in, DEADLINK_LETTERS);
+    while (r == 0 && !d->closed && timing_mono_ms() < end_ms)
+        r = deadlink_wait(d, TICK_MS, -1);
     return r < 0 ? r : d->closed ? 0 : -ETIMEDOUT;
 }
 
@@ -225,8 +263,11 @@ int deadlink_wait(struct deadlink *d, int timeout_ms, int wake_fd)
                            {.fd = wake_fd, .events = POLLIN},
                            {.fd = bus_fd(d->in), .events = POLLIN}};
     bool waits = !bus_pending(d->in) && !bus_pending(d->out);
-    int r;
+    /* One that stays open at the front must not hold up the others for ever. */
+    int r = flush(d, d->window.settled >= DEADLINK_WINDOW / 4);
 
+    if (r < 0)
+        return r;
     /* While held, `in` is readable all the time and would only keep the loop busy. */
     if (d->held)
         fds[2].fd = -1;
@@ -236,6 +277,8 @@ int deadlink_wait(struct deadlink *d, int timeout_ms, int wake_fd)
     r = drain(d, d->out);
     if (r == 0)
         r = drain(d, d->in);
+    if (r == 0)
+        r = d->window_error;
     return r == 0 && (d->closed || d->cancelled) && d->hooks.on_letter ? -ENOENT : r;
 }
 

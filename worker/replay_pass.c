@@ -10,7 +10,6 @@
 #include "worker/deadindex.h"
 #include "worker/replay_index.h"
 #include "worker/replay_mark.h"
-#include "worker/settle.h"
 
 enum {
     HELD_BYTES = 8 * 1024 * 1024,
@@ -48,11 +47,6 @@ struct pass {
 static int failed_bus(struct pass *p, const struct bus *bus, int result)
 {
     return result < 0 ? deadlink_failed(p->link, bus, result) : result;
-}
-
-static int settle(struct pass *p, uint64_t tag)
-{
-    return failed_bus(p, p->link->in, settle_letter(p->link->in, DEADLINK_LETTERS, tag));
 }
 
 /* Forgets the letter, settled or not. */
@@ -107,7 +101,7 @@ static void on_letter(void *context, const struct bus_message *m)
         p->ended = true;
         break;
     case REPLAY_MARK_STALE:
-        p->error = settle(p, m->tag);
+        deadlink_settle(p->link, m->tag);
         break;
     case REPLAY_MARK_LETTER:
         take_letter(p, m);
@@ -126,9 +120,9 @@ static void on_confirm(void *context, uint64_t number, bool safe)
         p->error = safe ? p->error : -ENOENT;
         return;
     }
-    TAILQ_FOREACH(l, &p->letters, links)
-    if (l->number == number)
-        break;
+    for (l = TAILQ_FIRST(&p->letters); l; l = TAILQ_NEXT(l, links))
+        if (l->number == number)
+            break;
     if (!l)
         return;
     l->number = 0;
@@ -137,8 +131,7 @@ static void on_confirm(void *context, uint64_t number, bool safe)
         p->n_refused++;
         return;
     }
-    if (p->error == 0)
-        p->error = settle(p, l->tag);
+    deadlink_settle(p->link, l->tag);
     if (l->moving)
         replay_work_moved(p->work, l);
     let_go(p, l);
@@ -196,11 +189,10 @@ static int move(struct pass *p, struct letter *l)
 
 static int discard(struct pass *p, struct letter *l)
 {
-    int r = settle(p, l->tag);
-
+    deadlink_settle(p->link, l->tag);
     p->work->replay->moved++;
     let_go(p, l);
-    return r;
+    return 0;
 }
 
 static size_t batch_limit(const struct pass *p)
@@ -433,7 +425,7 @@ static int turn(struct pass *p, bool fresh)
     if (r == -ECANCELED)
         finish(p);
     if (r == 0 && p->has_marker)
-        r = settle(p, p->marker_tag);
+        deadlink_settle(p->link, p->marker_tag);
     int closed = r == 0 || r == -ECANCELED ? deadlink_close_queue(p->link) : 0;
     return r == 0 ? closed : r;
 }

@@ -7,7 +7,6 @@
 #include "common/timing.h"
 #include "worker/deadindex.h"
 #include "worker/replay_mark.h"
-#include "worker/settle.h"
 
 enum { BATCH = 50, WAIT_MS = 100, IDLE_MS = 1000, HELD_BYTES = 8 * 1024 * 1024 };
 
@@ -46,7 +45,7 @@ static void on_letter(void *context, const struct bus_message *m)
         return;
     h->came_ms = timing_mono_ms();
     if (bus_header_number(m->headers, REPLAY_MARK_HEADER, 0) > 0) {
-        h->error = settle_letter(in, DEADLINK_LETTERS, m->tag); /* no replay is under way */
+        deadlink_settle(h->tools->link, m->tag); /* no replay is under way */
         return;
     }
     struct letter *l = letter_new(in, m, h->service_id);
@@ -84,12 +83,12 @@ static int write_batch(struct head *h)
     size_t n = 0;
     int r;
 
-    TAILQ_FOREACH(l, &h->batch, links)
-    rows[n++] = letter_row(l);
+    for (l = TAILQ_FIRST(&h->batch); l; l = TAILQ_NEXT(l, links))
+        rows[n++] = letter_row(l);
     r = deadindex_set(h->tools->db, rows, n, "dropped", 0);
-    TAILQ_FOREACH(l, &h->batch, links)
     if (r == 0)
-        r = settle_letter(h->tools->link->in, DEADLINK_LETTERS, l->tag);
+        for (l = TAILQ_FIRST(&h->batch); l; l = TAILQ_NEXT(l, links))
+            deadlink_settle(h->tools->link, l->tag);
     if (r == 0)
         h->dropped += (int64_t)n;
     clear(h);

@@ -12,6 +12,7 @@ static const char help[] =
     "Usage: mih-test-rabbit COMMAND [OPTION...]\n"
     "  publish --exchange X --file EVENTS.jsonl [--events N] [--rate PER_SECOND] [--window N]\n"
     "          [--log FILE] [--app-id SITE] [--prefix TEXT]    real events with new ids\n"
+    "          [--key K] [--header N=TEXT]... [--header N:=NUMBER]...   all with this key and these\n"
     "  raw     --exchange X --key K [--file BODY|-] [--id I] [--type T] [--app-id A] [--bare]\n"
     "          [--content-type C] [--timestamp S] [--header N=TEXT] [--header N:=NUMBER]...\n"
     "  drain   --queue Q [--peek] [--max N]                    one JSON line per message\n"
