@@ -12,6 +12,7 @@ enum {
     /* The largest event that a worker can be told to accept, and a bit. Larger letters stay. */
     BODY_MAX = 16 * 1024 * 1024 + 1,
     CLOSE_MS = 5000,
+    QUIET_MS = 100,
     TICK_MS = 500,
     HINT_PREFETCH = 100,
 };
@@ -26,6 +27,8 @@ static void on_delivery(void *context, const struct bus_message *m)
         d->hinted = true;
         return;
     }
+    d->open++;
+    d->came_ms = timing_mono_ms();
     int r = ackwindow_delivered(&d->window, m->tag);
     if (r < 0)
         d->window_error = r;
@@ -39,14 +42,6 @@ static void on_consuming(void *context, uint16_t channel)
 
     if (channel == DEADLINK_LETTERS)
         d->consuming = true;
-}
-
-static void on_consumer_ended(void *context, uint16_t channel)
-{
-    struct deadlink *d = context;
-
-    if (channel == DEADLINK_LETTERS)
-        d->ended = true;
 }
 
 static void on_closed(void *context, uint16_t channel, int code, const char *text)
@@ -146,7 +141,6 @@ int deadlink_open(struct deadlink *d, const struct bus_options *options, const s
     const struct bus_handlers in = {.context = d,
                                     .on_delivery = on_delivery,
                                     .on_consuming = on_consuming,
-                                    .on_consumer_ended = on_consumer_ended,
                                     .on_cancelled = on_cancelled,
                                     .on_channel_closed = on_closed};
     const struct bus_handlers out = {
@@ -184,18 +178,22 @@ void deadlink_close(struct deadlink *d)
 int deadlink_open_queue(struct deadlink *d, const char *queue, uint16_t prefetch,
                         const struct deadlink_hooks *hooks)
 {
+    char tag[32];
     int r = bus_channel_open(d->in, DEADLINK_LETTERS, false);
 
-    snprintf(d->tag, sizeof d->tag, "replayer-%u", ++d->turn);
+    snprintf(tag, sizeof tag, "replayer-%u", ++d->turn);
+    snprintf(d->queue, sizeof d->queue, "%s", queue);
+    d->prefetch = prefetch;
+    d->open = 0;
     ackwindow_restart(&d->window);
     d->window_error = 0;
     d->hooks = *hooks;
-    d->consuming = d->cancelled = d->ended = d->closed = false;
+    d->consuming = d->cancelled = d->closed = false;
     d->n_returned = 0;
     if (r == 0)
         r = bus_qos(d->in, DEADLINK_LETTERS, prefetch);
     if (r == 0)
-        r = bus_consume(d->in, DEADLINK_LETTERS, queue, d->tag, true);
+        r = bus_consume(d->in, DEADLINK_LETTERS, queue, tag, true);
     return r == 0 ? 0 : deadlink_failed(d, d->in, r);
 }
 
@@ -215,22 +213,36 @@ static int flush(struct deadlink *d, bool all)
 void deadlink_settle(struct deadlink *d, uint64_t tag)
 {
     ackwindow_settled(&d->window, tag);
+    d->open--;
 }
 
-/* The answer to a cancel comes after the queue has applied the acks before it. A channel that is
- * closed before its consumer was heard of is never answered. */
-static int end_consumer(struct deadlink *d, int64_t end_ms)
+/* Whether the broker has sent all it may: what it sends to a channel that ends meanwhile goes to
+ * the tail of the queue, but what the channel has goes back to the head. */
+static int is_quiet(struct deadlink *d, bool *ret_quiet)
 {
-    bool asked = false;
+    uint32_t depth = 0;
+    int r = 0;
+
+    *ret_quiet = false;
+    if (!d->consuming || timing_mono_ms() - d->came_ms < QUIET_MS)
+        return 0;
+    if (d->open < d->prefetch)
+        r = deadlink_depth(d, d->queue, &depth);
+    *ret_quiet = depth == 0;
+    return r < 0 ? r : 0;
+}
+
+/* A channel that is closed before its consumer was heard of is never answered. */
+static int wait_quiet(struct deadlink *d, int64_t end_ms)
+{
+    bool quiet = false;
     int r = flush(d, true);
 
-    while (r == 0 && !d->closed && !d->ended && !d->cancelled && timing_mono_ms() < end_ms) {
-        if (d->consuming && !asked) {
-            asked = true;
-            r = bus_cancel(d->in, DEADLINK_LETTERS, d->tag);
-        }
+    d->came_ms = timing_mono_ms();
+    while (r == 0 && !quiet && !d->closed && !d->cancelled && timing_mono_ms() < end_ms) {
+        r = deadlink_wait(d, QUIET_MS, -1);
         if (r == 0)
-            r = deadlink_wait(d, TICK_MS, -1);
+            r = is_quiet(d, &quiet);
     }
     return r;
 }
@@ -242,7 +254,7 @@ int deadlink_close_queue(struct deadlink *d)
 
     d->hooks = (struct deadlink_hooks){NULL};
     deadlink_hold(d, false);
-    r = end_consumer(d, end_ms);
+    r = wait_quiet(d, end_ms);
     if (r == 0 && !d->closed)
         r = bus_channel_close(d->in, DEADLINK_LETTERS);
     while (r == 0 && !d->closed && timing_mono_ms() < end_ms)

@@ -36,9 +36,11 @@ struct deadlink {
     bool hinted;  /* a hint came: the caller resets it */
     bool held;    /* deadlink_hold() */
 
-    bool consuming, cancelled, ended, closed; /* of the queue's channel */
-    unsigned turn;                            /* each consumer gets a tag of its own */
-    char tag[32];
+    bool consuming, cancelled, closed; /* of the queue's channel */
+    unsigned turn;                     /* each consumer gets a tag of its own */
+    char queue[NAME_SIZE];
+    size_t prefetch, open;   /* letters that are not settled */
+    int64_t came_ms;         /* the last one */
     struct ackwindow window; /* deliveries of the queue */
     int window_error;
     uint64_t returned[DEADLINK_WINDOW]; /* publications that came back, whose confirm follows */
@@ -55,13 +57,13 @@ void deadlink_close(struct deadlink *d);
 int deadlink_open_queue(struct deadlink *d, const char *queue, uint16_t prefetch,
                         const struct deadlink_hooks *hooks) __attribute__((warn_unused_result));
 
-/* Ends it and waits until the broker has taken the acks; what is not acked goes back to where it
- * was. The hooks are gone afterwards. 0 or a negative errno. */
+/* Ends it and waits until the broker has taken the acks; what is not acked goes back to the head of
+ * the queue. The hooks are gone afterwards. 0 or a negative errno. */
 int deadlink_close_queue(struct deadlink *d) __attribute__((warn_unused_result));
 
-/* The letter is safe elsewhere, or to be gone. It is acknowledged before deadlink_wait() waits, with
- * all others in one frame: of a quorum queue RabbitMQ 3.10 holds back acks that come in more than 32
- * frames at a time, and forgets them when the channel ends. */
+/* The letter is safe elsewhere, or to be gone. It is acknowledged before deadlink_wait() waits,
+ * with all others in one frame: of a quorum queue RabbitMQ 3.10 holds back acks that come in more
+ * than 32 frames at a time, and forgets them when the channel ends. */
 void deadlink_settle(struct deadlink *d, uint64_t tag);
 
 /* Waits for frames or for wake_fd (-1: none) to be readable, at most timeout_ms, and handles what
