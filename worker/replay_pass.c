@@ -177,8 +177,6 @@ static int move(struct pass *p, struct letter *l)
         .as_sent = p->work->replay->as_sent,
     };
 
-    if (replay_work_waits(p->work))
-        return WAITS;
     p->wait_ms = replay_work_wait_ms(p->work);
     if (p->wait_ms > 0)
         return WAITS;
@@ -267,6 +265,8 @@ static int handle(struct pass *p, struct letter *l)
 
     if (l->selected && !p->work->selecting)
         r = deselect(p, l);
+    if (r == 0 && l->selected && replay_work_waits(p->work))
+        return WAITS;
     if (r == 0 && l->selected && !l->indexed && !replay->dry_run)
         r = write_index(p, l);
     if (r != 0)

@@ -125,5 +125,9 @@ int replay_run(const struct replay_tools *tools, struct replay *replay)
              replay_action_name(replay->action), NULL);
     replay_work_init(&work, tools, replay);
     r = run_services(&work, fresh);
+    if (r == -ECANCELED) { /* the next one counts on from here */
+        int written = replay_store_progress(tools->db, replay);
+        return written < 0 ? written : r;
+    }
     return r == 0 ? end(&work) : r;
 }

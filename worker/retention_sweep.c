@@ -8,7 +8,7 @@
 #include "worker/deadindex.h"
 #include "worker/replay_mark.h"
 
-enum { BATCH = 50, WAIT_MS = 100, IDLE_MS = 1000, HELD_BYTES = 8 * 1024 * 1024 };
+enum { BATCH = 100, WAIT_MS = 100, IDLE_MS = 1000, HELD_BYTES = 8 * 1024 * 1024 };
 
 /* The head of one queue under work. */
 struct head {
@@ -64,35 +64,31 @@ static void on_letter(void *context, const struct bus_message *m)
     deadlink_hold(h->tools->link, h->bytes >= HELD_BYTES);
 }
 
-static void clear(struct head *h)
+static void let_go(struct head *h, struct letter *l)
 {
-    struct letter *l;
-
-    while ((l = TAILQ_FIRST(&h->batch))) {
-        TAILQ_REMOVE(&h->batch, l, links);
-        letter_free(l);
-    }
-    h->n = h->bytes = 0;
+    TAILQ_REMOVE(&h->batch, l, links);
+    h->n--;
+    h->bytes -= l->bytes;
+    letter_free(l);
 }
 
 /* The index first, so that no letter is gone that the index shows as dead. */
 static int write_batch(struct head *h)
 {
-    struct dead_row rows[BATCH];
-    struct letter *l;
+    struct dead_row rows[BATCH] = {{0}};
+    struct letter *l = TAILQ_FIRST(&h->batch);
     size_t n = 0;
     int r;
 
-    for (l = TAILQ_FIRST(&h->batch); l; l = TAILQ_NEXT(l, links))
+    for (; l && n < BATCH; l = TAILQ_NEXT(l, links))
         rows[n++] = letter_row(l);
     r = deadindex_set(h->tools->db, rows, n, "dropped", 0);
-    if (r == 0)
-        for (l = TAILQ_FIRST(&h->batch); l; l = TAILQ_NEXT(l, links))
-            deadlink_settle(h->tools->link, l->tag);
-    if (r == 0)
-        h->dropped += (int64_t)n;
-    clear(h);
-    deadlink_hold(h->tools->link, false);
+    for (; r == 0 && n > 0; n--) {
+        deadlink_settle(h->tools->link, TAILQ_FIRST(&h->batch)->tag);
+        h->dropped++;
+        let_go(h, TAILQ_FIRST(&h->batch));
+    }
+    deadlink_hold(h->tools->link, h->bytes >= HELD_BYTES);
     return r;
 }
 
@@ -105,7 +101,7 @@ static int work(struct head *h)
         r = deadlink_wait(h->tools->link, WAIT_MS, h->tools->wake_fd);
         if (r == 0)
             r = h->error;
-        if (r == 0 && h->n > 0)
+        while (r == 0 && h->n > 0)
             r = write_batch(h);
         if (r == 0 && h->tools->stopping(h->tools->context))
             r = -ECANCELED;
@@ -116,14 +112,15 @@ static int work(struct head *h)
 static int work_at_head(struct head *h, const char *queue)
 {
     const struct deadlink_hooks hooks = {.context = h, .on_letter = on_letter};
-    /* A look takes one letter, so that no other is redelivered. */
-    uint16_t prefetch = h->surplus > 0 || h->drop_old ? BATCH : 1;
-    int r = deadlink_open_queue(h->tools->link, queue, prefetch, &hooks);
+    /* A whole window also for a look: what goes back stands behind others that went back, so all
+     * of them must be taken for the order to stay. */
+    int r = deadlink_open_queue(h->tools->link, queue, DEADLINK_WINDOW, &hooks);
 
     if (r < 0)
         return r;
     r = work(h);
-    clear(h);
+    while (h->n > 0)
+        let_go(h, TAILQ_FIRST(&h->batch));
     int closed = r == 0 || r == -ECANCELED ? deadlink_close_queue(h->tools->link) : 0;
     return r == 0 ? closed : r;
 }
