@@ -252,7 +252,7 @@ int deadlink_close_queue(struct deadlink *d)
     int64_t end_ms = timing_mono_ms() + CLOSE_MS;
     int r;
 
-    d->hooks = (struct deadlink_hooks){NULL};
+    d->hooks = (struct deadlink_hooks){.context = NULL};
     deadlink_hold(d, false);
     r = wait_quiet(d, end_ms);
     if (r == 0 && !d->closed)

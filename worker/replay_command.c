@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { MAX_RATE = 1000000 };
+
 enum option_id {
     ID = 256,
     SERVICE,
@@ -135,7 +137,7 @@ static int read_iso(const char *at, int64_t *ret_s)
     t.tm_mon -= 1;
     if (!read_zone(at, &zone) || !is_time(&t))
         return -EINVAL;
-    *ret_s = timegm(&t) - zone * 60;
+    *ret_s = timegm(&t) - zone * INT64_C(60);
     return *ret_s > 0 ? 0 : -EINVAL;
 }
 
@@ -217,7 +219,7 @@ static int take_limit(struct replay_command *c, int option, const struct fault *
     case MODE:
         return take_mode(&c->replay, f);
     case RATE:
-        return take_number(1000 * 1000, "--rate", &c->replay.rate, f);
+        return take_number(MAX_RATE, "--rate", &c->replay.rate, f);
     case LIMIT:
         return take_number(INT32_MAX, "--limit", &c->replay.max_count, f);
     case CANARY_WAIT:

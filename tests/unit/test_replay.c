@@ -88,7 +88,9 @@ static void a_turn_ends_at_its_marker_or_when_a_letter_comes_round(void **state)
     assert_true(replay_mark_base(INT64_C(9999999999)) < INT64_MAX / 2); /* a header's number */
 }
 
-static const struct retention month = {.max_age_s = 30 * 86400, .max_number = 1000};
+static const int64_t day_s = 86400;
+
+static const struct retention month = {.max_age_s = INT64_C(30) * 86400, .max_number = 1000};
 
 static void nothing_is_dropped_by_the_look_that_warns_first(void **state)
 {
@@ -96,12 +98,12 @@ static void nothing_is_dropped_by_the_look_that_warns_first(void **state)
     struct retention_decision d;
 
     (void)state;
-    retention_decide(&month, &view, 40 * 86400, &d);
+    retention_decide(&month, &view, 40 * day_s, &d);
     assert_true(d.warn_number && d.warn_age);
     assert_int_equal(d.surplus, 0);
     assert_false(d.drop_old);
     view.warned = true;
-    retention_decide(&month, &view, 40 * 86400, &d);
+    retention_decide(&month, &view, 40 * day_s, &d);
     assert_int_equal(d.surplus, 200);
     assert_true(d.drop_old);
 }
@@ -113,15 +115,15 @@ static void a_warning_comes_at_80_percent_and_a_day_before_the_age(void **state)
     struct retention_decision d;
 
     (void)state;
-    retention_decide(&month, &view, died_s + 29 * 86400 - 1, &d);
+    retention_decide(&month, &view, died_s + 29 * day_s - 1, &d);
     assert_false(d.warn_number || d.warn_age || d.drop_old || d.surplus > 0);
-    assert_int_equal(d.look_s, died_s + 29 * 86400);
+    assert_int_equal(d.look_s, died_s + 29 * day_s);
     view.letters = 800;
-    retention_decide(&month, &view, died_s + 29 * 86400, &d);
+    retention_decide(&month, &view, died_s + 29 * day_s, &d);
     assert_true(d.warn_number && d.warn_age);
     assert_false(d.drop_old);
     assert_int_equal(d.surplus, 0);
-    retention_decide(&month, &view, died_s + 30 * 86400 + 1, &d);
+    retention_decide(&month, &view, died_s + 30 * day_s + 1, &d);
     assert_true(d.drop_old);
 }
 
@@ -132,8 +134,8 @@ static void a_letter_without_a_noted_death_has_no_age(void **state)
 
     (void)state;
     assert_false(retention_expired(&month, 0, INT64_C(4000000000)));
-    assert_false(retention_expired(&month, 1000, 1000 + 30 * 86400));
-    assert_true(retention_expired(&month, 1000, 1001 + 30 * 86400));
+    assert_false(retention_expired(&month, 1000, 1000 + 30 * day_s));
+    assert_true(retention_expired(&month, 1000, 1001 + 30 * day_s));
     retention_decide(&month, &view, INT64_C(4000000000), &d);
     assert_false(d.warn_age || d.drop_old);
     assert_true(d.look_s > INT64_C(4000000000));
