@@ -20,6 +20,8 @@ void attempt_note(const struct attempt *a, enum deadnote what)
 
     if (a->rendered)
         payload = request_payload(&a->request);
+    else if (job->replayed && job->replayed->has_payload)
+        payload = job->replayed->payload;
     deadnotes_add(job->lane->ctx->deadnotes, what,
                   &(struct dead_row){
                       .service_id = job->lane->service_id,

@@ -335,20 +335,21 @@ static int update_details(const struct change *change, const struct entry *e)
                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
 }
 
-/* The change's state; of what may have been overtaken only where nobody else has set it since. */
+/* The change's state; of what may have been overtaken only where no later replay has set it since.
+ */
 static int update_state(const struct change *change, const struct entry *e)
 {
-    const struct db_value replay = number_or_null(replay_of(change, e));
+    const int64_t replay = replay_of(change, e);
     const struct db_value values[] = {
-        text_value(change->state), replay, number(e->id), number(change->overtaken),
-        number(e->row->died_s),    replay,
+        text_value(change->state), number_or_null(replay), number(e->id),
+        number(change->overtaken), number(e->row->died_s), number(replay),
     };
 
     return db_query(change->db,
                     "UPDATE {local_integrationhub_dlq} SET state = ?,"
                     " replayid = COALESCE(?, replayid), timemodified = UNIX_TIMESTAMP()"
                     " WHERE id = ? AND (? = 0 OR state = 'dead' OR timemodified < ?"
-                    " OR replayid <=> ?)",
+                    " OR COALESCE(replayid, 0) <= ?)",
                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
 }
 

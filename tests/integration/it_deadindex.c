@@ -257,9 +257,18 @@ static void a_death_that_is_written_late_does_not_undo_what_came_after(void **st
     died(&later, 1);
     died(&row, 1);
     assert_row("late", "state, replayid, error_message, timecreated", "dead|8|later|2600");
-    set(&row, 1, "discarded", 9);
+    set(&row, 1, "delivered", 9);
+    row.replay_id = 8; /* of an earlier replay than the one that delivered it */
+    died(&row, 1);
+    assert_row("late", "state, replayid", "delivered|9");
+    later.replay_id = 10; /* of a later one, within the same second */
+    later.died_s = 4000;
+    died(&later, 1);
+    assert_row("late", "state, replayid", "dead|10");
+    set(&row, 1, "discarded", 11);
+    row.replay_id = 0;
     put(&row, 1); /* the broker has it, whatever the index says */
-    assert_row("late", "state, replayid, error_message", "dead|9|answered 503");
+    assert_row("late", "state, replayid, error_message", "dead|11|answered 503");
 }
 
 static void many_rows_of_any_size_are_written(void **state)

@@ -6,13 +6,26 @@
 
 #include "rabbit.h"
 
+/* Two hexadecimal digits a byte; kept until the program ends. */
+static int bytes_from_hex(const char *hex, amqp_bytes_t *ret_bytes)
+{
+    size_t length = strlen(hex) / 2;
+    unsigned char *bytes = malloc(length + 1);
+    for (size_t i = 0; bytes && i < length; i++)
+        if (sscanf(hex + 2 * i, "%2hhx", &bytes[i]) != 1)
+            return complain("'%.20s' are no hexadecimal digits", hex + 2 * i);
+    *ret_bytes = (amqp_bytes_t){length, bytes};
+    return bytes ? 0 : -1;
+}
+
 static int entry_from_option(const char *option, amqp_table_entry_t *ret_entry)
 {
     const char *equals = strchr(option, '=');
     if (!equals || equals == option)
-        return complain("'%s' is not name=text or name:=number", option);
+        return complain("'%s' is not name=text, name:=number or name%%=hex", option);
     bool number = equals[-1] == ':';
-    size_t length = (size_t)(equals - option) - (number ? 1 : 0);
+    bool hex = equals[-1] == '%';
+    size_t length = (size_t)(equals - option) - (number || hex ? 1 : 0);
     ret_entry->key = amqp_cstring_bytes(option);
     ret_entry->key.len = length;
     if (number) {
@@ -24,6 +37,8 @@ static int entry_from_option(const char *option, amqp_table_entry_t *ret_entry)
             return complain("'%s' is not a number", equals + 1);
     } else {
         ret_entry->value.kind = AMQP_FIELD_KIND_UTF8;
+        if (hex)
+            return bytes_from_hex(equals + 1, &ret_entry->value.value.bytes);
         ret_entry->value.value.bytes = amqp_cstring_bytes(equals + 1);
     }
     return 0;
