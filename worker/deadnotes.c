@@ -249,10 +249,10 @@ static struct note *note_new(enum deadnote what, const struct dead_row *row, siz
     note->row.method = place(&at, row->method, lens[4]);
     note->row.response = place(&at, row->response, lens[5]);
     /* The table is for people: a NUL becomes "?" there; the letter itself has it. */
-    for (char *c = at; row->payload && c < at + payload_len; c++)
-        *c = row->payload[c - at] ? row->payload[c - at] : '?';
-    note->row.payload = row->payload ? at : NULL;
-    at[row->payload ? payload_len : 0] = '\0';
+    note->row.payload = place(&at, row->payload, payload_len);
+    for (char *c = at - payload_len - 1; row->payload && c < at - 1; c++)
+        if (!*c)
+            *c = '?';
     return note;
 }
 

@@ -6,16 +6,27 @@
 
 #include "rabbit.h"
 
-/* Two hexadecimal digits a byte; kept until the program ends. */
+enum { HEX_MAX = 128 * 1024 };
+
+/* Two hexadecimal digits a byte. All options of one command share the room. */
 static int bytes_from_hex(const char *hex, amqp_bytes_t *ret_bytes)
 {
+    static unsigned char room[HEX_MAX];
+    static size_t used;
     size_t length = strlen(hex) / 2;
-    unsigned char *bytes = malloc(length + 1);
-    for (size_t i = 0; bytes && i < length; i++)
-        if (sscanf(hex + 2 * i, "%2hhx", &bytes[i]) != 1)
-            return complain("'%.20s' are no hexadecimal digits", hex + 2 * i);
+    unsigned char *bytes = room + used;
+    if (length > HEX_MAX - used)
+        return complain("headers in hexadecimal take more than %d bytes", HEX_MAX);
+    for (size_t i = 0; i < length; i++) {
+        char digits[3] = {hex[2 * i], hex[2 * i + 1]};
+        char *end;
+        bytes[i] = (unsigned char)strtoul(digits, &end, 16);
+        if (*end)
+            return complain("'%s' are no hexadecimal digits", digits);
+    }
+    used += length;
     *ret_bytes = (amqp_bytes_t){length, bytes};
-    return bytes ? 0 : -1;
+    return 0;
 }
 
 static int entry_from_option(const char *option, amqp_table_entry_t *ret_entry)
