@@ -70,7 +70,8 @@ final class registry_test extends \advanced_testcase {
     public function test_enabling_forgets_why_the_fleet_had_disabled_it(): void {
         global $DB;
         $id = $this->create();
-        $DB->update_record(registry::TABLE, (object) ['id' => $id, 'enabled' => 0, 'timedisabled' => 5, 'disabledreason' => 'HTTP 410 Gone']);
+        $disabled = ['id' => $id, 'enabled' => 0, 'timedisabled' => 5, 'disabledreason' => 'HTTP 410 Gone'];
+        $DB->update_record(registry::TABLE, (object) $disabled);
         registry::update_rule($id, (object) ['endpoint' => '/elsewhere']);
         $this->assertSame('HTTP 410 Gone', registry::get_rule($id)->disabledreason);
         registry::update_rule($id, (object) ['enabled' => 1]);
