@@ -164,6 +164,38 @@ class Index(Case):
         self.assertTrue(100 <= len(rows) < 300, len(rows))
         self.assertEqual({65536}, {len(row["payload"]) for row in rows})
 
+    def test_letters_that_the_broker_dead_letters_itself_have_rows_too(self):
+        """Under a memory alarm what fails is rejected: those letters carry none of our headers, so the index alone knows the reason."""
+        hub = self.hub(processes=1)
+        first, service = hub.service(hub.sink.url + "/status-400", **ONCE), hub.service(hub.sink.url + "/status-400", **ONCE)
+        hub.rule(first, VIEWED)
+        hub.rule(service, VIEWED)
+        hub.start()
+        self.enable(hub, 0, first, service)
+        wait_until(lambda: all(hub.rabbit.consumers(hub.fleet.queue(name)) == 0 for name in hub.services), 10, "the consumers to leave")
+        hub.publish(1433)
+        wanted = len(hub.wanted())
+        hub.broker.ctl("set_vm_memory_high_watermark", "0.0000001")
+        try:
+            self.enable(hub, 1, first)      # the process hears of the alarm when it publishes
+            wait_until(lambda: "blocks publishing" in guard.tail(hub.fleet.log, 500), 20, "the process to be blocked")
+            self.enable(hub, 1, service)
+            wait_until(lambda: hub.rabbit.count([hub.fleet.dead_queue(service)])[hub.fleet.dead_queue(service)] == wanted // 2, 30,
+                       "the service's letters, under the alarm")
+        finally:
+            hub.broker.ctl("set_vm_memory_high_watermark", "0.4")
+        wait_until(lambda: hub.dead_count() == wanted and len(self.rows(hub)) == wanted, 30, "all letters and rows")
+        bare = {letter["properties"]["message_id"] for letter in hub.rabbit.drain(hub.fleet.dead_queue(service), peek=True)
+                if "x-mih-reason" not in letter["headers"]}
+        self.assertEqual(wanted // 2, len(bare))
+        self.assertEqual(bare, {row["messageid"] for row in self.rows(hub) if row["serviceid"] == str(service) and "400" in row["error_message"]})
+
+    @staticmethod
+    def enable(hub, enabled, *services):
+        """Enables or disables services."""
+        for service in services:
+            hub.database.query(f"UPDATE mdl_local_integrationhub_svc SET enabled = {enabled} WHERE id = {service}")
+
     @shared.smoke
     def test_what_is_buffered_is_written_when_the_fleet_ends(self):
         """Stopped within the second that a batch may wait: every letter has its row."""
