@@ -10,7 +10,8 @@
  * endpoint neither user and password nor the query are kept: they may be secrets.
  *
  * Everything here blocks and may be repeated after a failure: it belongs on the store's thread, or
- * in a program of its own.
+ * in a program of its own. Rows are written in transactions of up to a hundred, so there must be no
+ * transaction under way.
  */
 #ifndef MIH_WORKER_DEADINDEX_H
 #define MIH_WORKER_DEADINDEX_H

@@ -141,7 +141,7 @@ static void fail(struct attempt *a, const char *body, size_t body_len)
         attempt_keep_response(a, body, body_len);
     if (a->verdict.disable_rule && a->rule)
         ruleoff_add(a->job->lane->ctx->ruleoff, a->rule, buf_text(&a->request.url),
-                    a->verdict.reason);
+                    a->verdict.reason, a->begun_ms);
     follow_up(a);
 }
 

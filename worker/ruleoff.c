@@ -15,8 +15,9 @@
 
 enum {
     INTERVAL_S = 1,
-    /* Requests that were under way, and rules that were read before, may tell it again so long. */
     REMEMBERED_MS = 60 * 1000,
+    /* Requests begun until so long after the change are of rules that were read before it. */
+    SETTLED_MS = 5 * 1000,
     COMPLAIN_S = 60,
 };
 
@@ -172,13 +173,28 @@ static void report(const struct rule *rule, const char *url, const char *reason)
               rule->service->name, "host", host, "reason", reason, NULL);
 }
 
-void ruleoff_add(struct ruleoff *o, const struct rule *rule, const char *url, const char *reason)
+static struct entry *add_entry(struct ruleoff *o, int64_t rule_id)
 {
-    struct entry *e;
+    struct entry *e = o->n < RULEOFF_MAX ? calloc(1, sizeof *e) : NULL;
 
-    if (find(o, rule->id))
+    if (!e)
+        return NULL;
+    e->rule_id = rule_id;
+    e->next = o->entries;
+    o->entries = e;
+    o->n++;
+    return e;
+}
+
+void ruleoff_add(struct ruleoff *o, const struct rule *rule, const char *url, const char *reason,
+                 int64_t begun_ms)
+{
+    struct entry *e = find(o, rule->id);
+
+    if (e && (e->progress != DONE || begun_ms - e->done_ms < SETTLED_MS))
         return;
-    e = o->n < RULEOFF_MAX ? calloc(1, sizeof *e) : NULL;
+    if (!e)
+        e = add_entry(o, rule->id);
     if (!e) {
         if (log_every(&o->full_s, COMPLAIN_S, timing_unix_s()))
             log_error("a rule that is gone for its service stays enabled for now:"
@@ -186,11 +202,8 @@ void ruleoff_add(struct ruleoff *o, const struct rule *rule, const char *url, co
                       "rule", log_number(rule->id), NULL);
         return; /* its next message tells it again */
     }
-    e->rule_id = rule->id;
+    e->progress = WAITING;
     snprintf(e->reason, sizeof e->reason, "%s", reason);
-    e->next = o->entries;
-    o->entries = e;
-    o->n++;
     report(rule, url, reason);
     submit(o);
 }

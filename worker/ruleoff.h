@@ -20,9 +20,10 @@ enum { RULEOFF_MAX = 256 };
 int ruleoff_new(struct context *ctx, struct store *store, struct ruleoff **ret_ruleoff)
     __attribute__((warn_unused_result));
 
-/* Takes a rule. url: as called; reason: of the verdict. Logs it once, however many of its requests
- * are answered so. */
-void ruleoff_add(struct ruleoff *o, const struct rule *rule, const char *url, const char *reason);
+/* Takes a rule. url: as called; reason: of the verdict; begun_ms: when the request began. Logs it
+ * once, however many of its requests are answered so, and again when the rule was enabled anew. */
+void ruleoff_add(struct ruleoff *o, const struct rule *rule, const char *url, const char *reason,
+                 int64_t begun_ms);
 
 /* Before the store is freed: what is not written yet gets its last chance in the store's grace.
  * NULL is allowed. */

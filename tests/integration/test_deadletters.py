@@ -421,6 +421,22 @@ class Gone(Case):
         wait_until(lambda: self.rule_row(hub, gone)[0] == "0", 20, "the rule to be disabled")
         self.assertEqual(1, guard.tail(hub.fleet.log, 500).count("rule disabled"))
 
+    def test_a_rule_that_was_enabled_again_is_disabled_again(self):
+        """An administrator was mistaken; the second time counts as much as the first."""
+        hub = self.hub(processes=1)
+        gone = hub.rule(hub.service(hub.sink.url, **ONCE), CREATED, "/status-410/x")
+        hub.start()
+        hub.raw(CREATED, event(CREATED))
+        wait_until(lambda: self.rule_row(hub, gone)[0] == "0", 20, "the rule to be disabled")
+        wait_until(lambda: self.reads(hub) == 2, 10, "the process to know of it")
+        self.change_rule(hub, gone, enabled=1)
+
+        def disabled():
+            hub.rabbit.raw(hub.exchange, "core.user_created", event(CREATED), type=CREATED)
+            return self.rule_row(hub, gone)[0] == "0"
+        wait_until(disabled, 20, "the rule to be disabled again", every=0.5)
+        self.assertEqual(2, guard.tail(hub.fleet.log, 500).count("rule disabled"))
+
 
 def _bytes(body):
     """The bytes of a drained body."""
