@@ -135,7 +135,7 @@ class Index(Case):
             wanted = len(hub.wanted())
             self.assertGreater(wanted, 100)     # more than one batch
             wait_until(lambda: hub.dead_count() == wanted, 30, "the letters, with the database stopped")
-            wait_until(lambda: guard.tail(hub.fleet.log, 500).count("database away") >= 2, 30, "both processes to have lost it, with a batch under way")
+            wait_until(lambda: guard.tail(hub.fleet.log, 500).count("database away") >= 2, 30, "both processes to lose it, batches under way")
         finally:
             server.resume()
         wait_until(lambda: len(self.rows(hub)) == wanted, 30, "the rows")
