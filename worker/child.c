@@ -15,6 +15,7 @@
 #include "worker/catalog_loader.h"
 #include "worker/childlink.h"
 #include "worker/context.h"
+#include "worker/deadnotes.h"
 #include "worker/election.h"
 #include "worker/followup.h"
 #include "worker/heartbeat.h"
@@ -22,6 +23,7 @@
 #include "worker/job.h"
 #include "worker/lane.h"
 #include "worker/relay.h"
+#include "worker/ruleoff.h"
 #include "worker/store.h"
 #include "worker/topology.h"
 
@@ -427,6 +429,10 @@ static int make_database_side(struct child *c)
     if (r == 0)
         r = heartbeat_new(c->ctx.base, c->store, &c->ctx.counters, &c->heartbeat);
     if (r == 0)
+        r = deadnotes_new(c->ctx.base, c->store, &c->ctx.deadnotes);
+    if (r == 0)
+        r = ruleoff_new(&c->ctx, c->store, &c->ctx.ruleoff);
+    if (r == 0)
         r = breakers_new(&c->ctx, c->store, heartbeat_instance(c->heartbeat), on_leave_changed, c,
                          &c->ctx.breakers);
     if (r == 0)
@@ -489,6 +495,8 @@ static void unmake(struct child *c)
     heartbeat_free(c->heartbeat);
     election_free(c->election);
     loader_free(c->loader);
+    ruleoff_free(c->ctx.ruleoff);
+    deadnotes_free(c->ctx.deadnotes);
     store_free(c->store, STORE_GRACE_MS);
     topology_free(c->topology);
     followups_free(c->letters);

@@ -12,7 +12,9 @@
 #include "worker/settings.h"
 
 struct breakers;
+struct deadnotes;
 struct event_base;
+struct ruleoff;
 
 struct context {
     const struct settings *settings;
@@ -21,6 +23,8 @@ struct context {
     struct publisher *publisher;
     struct transport *rest;
     struct breakers *breakers;
+    struct deadnotes *deadnotes;
+    struct ruleoff *ruleoff;
     struct envelope_limits limits;
     struct counters counters;
     unsigned processes; /* of the fleet, as the last look found; 0: not known yet */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/buf.h"
-#include "common/utf8.h"
+#include "worker/deadtext.h"
 
 enum {
     CHUNK_ROWS = 100,
@@ -38,6 +38,7 @@ struct entry {
     char *text[TEXTS]; /* NULL: not known; in the chunk's arena */
     int64_t id;        /* of the row there is; 0: none */
     bool repeated;     /* a later entry has the same key and is the one to be added */
+    bool updated;      /* with others of the same replay */
 };
 
 /* As many as one statement takes. */
@@ -62,52 +63,6 @@ static const char *source(const struct dead_row *row, enum text which)
 
     memcpy(&text, (const char *)row + texts[which].offset, sizeof text);
     return text;
-}
-
-/* Without its query and without what stands before "@" in its authority. */
-static void strip_endpoint(char *url)
-{
-    char *authority = strstr(url, "://");
-    char *last_at = NULL;
-
-    url[strcspn(url, "?#")] = '\0';
-    authority = authority && *authority ? authority + 3 : url;
-    for (char *c = authority; *c && *c != '/'; c++)
-        if (*c == '@')
-            last_at = c;
-    if (last_at)
-        memmove(authority, last_at + 1, strlen(last_at + 1) + 1);
-}
-
-/* Copies at most max bytes of whole characters; what is not UTF-8 becomes "?". Returns the end. */
-static char *copy_text(char *target, const char *text, size_t len, size_t max)
-{
-    for (size_t at = 0; at < len;) {
-        size_t width = utf8_decode(text + at, len - at, NULL);
-        size_t used = width > 0 ? width : 1;
-
-        if (used > max)
-            break;
-        if (width > 0)
-            memcpy(target, text + at, width);
-        else
-            *target = '?';
-        target += used;
-        max -= used;
-        at += used;
-    }
-    *target = '\0';
-    return target + 1;
-}
-
-/* Cuts a text that is UTF-8 to at most max bytes, between two characters. */
-static void cut(char *text, size_t max)
-{
-    if (strlen(text) <= max)
-        return;
-    while (max > 0 && ((unsigned char)text[max] & 0xc0U) == 0x80)
-        max--;
-    text[max] = '\0';
 }
 
 /* The endpoint is cut after it was stripped; it is copied whole. */
@@ -140,11 +95,11 @@ static char *fill_entry(struct entry *e, const struct dead_row *row, char *at)
             continue;
         len = copied_length((enum text)i, text);
         e->text[i] = at;
-        at = copy_text(at, text, len, i == ENDPOINT ? len : texts[i].max);
+        at = deadtext_copy(at, text, len, i == ENDPOINT ? len : texts[i].max);
     }
     if (e->text[ENDPOINT]) {
-        strip_endpoint(e->text[ENDPOINT]);
-        cut(e->text[ENDPOINT], texts[ENDPOINT].max);
+        deadtext_strip_endpoint(e->text[ENDPOINT]);
+        deadtext_cut(e->text[ENDPOINT], texts[ENDPOINT].max);
     }
     return at;
 }
@@ -335,25 +290,26 @@ static int update_details(const struct change *change, const struct entry *e)
                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
 }
 
-/* The change's state; of what may have been overtaken only where nobody else has set it since. */
+/* The change's state; of what may have been overtaken only where no later replay has set it since.
+ */
 static int update_state(const struct change *change, const struct entry *e)
 {
-    const struct db_value replay = number_or_null(replay_of(change, e));
+    const int64_t replay = replay_of(change, e);
     const struct db_value values[] = {
-        text_value(change->state), replay, number(e->id), number(change->overtaken),
-        number(e->row->died_s),    replay,
+        text_value(change->state), number_or_null(replay), number(e->id),
+        number(change->overtaken), number(e->row->died_s), number(replay),
     };
 
     return db_query(change->db,
                     "UPDATE {local_integrationhub_dlq} SET state = ?,"
                     " replayid = COALESCE(?, replayid), timemodified = UNIX_TIMESTAMP()"
                     " WHERE id = ? AND (? = 0 OR state = 'dead' OR timemodified < ?"
-                    " OR replayid <=> ?)",
+                    " OR COALESCE(replayid, 0) <= ?)",
                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
 }
 
-/* One state and replay for all rows of the chunk that are there. */
-static int update_states(const struct change *change, struct chunk *c)
+/* The change's state for all rows of the chunk that are there and have this replay. */
+static int update_states_of(const struct change *change, struct chunk *c, int64_t replay)
 {
     struct db_value values[CHUNK_ROWS + 2];
     size_t n = 2;
@@ -361,22 +317,35 @@ static int update_states(const struct change *change, struct chunk *c)
     int r;
 
     values[0] = text_value(change->state);
-    values[1] = number_or_null(change->replay_id);
+    values[1] = number_or_null(replay);
     buf_init(&sql, STATEMENT_BYTES);
     buf_adds(&sql, "UPDATE {local_integrationhub_dlq} SET state = ?,"
                    " replayid = COALESCE(?, replayid), timemodified = UNIX_TIMESTAMP()"
                    " WHERE id IN (");
     for (size_t i = 0; i < c->n; i++) {
-        if (c->entries[i].id == 0)
+        struct entry *e = &c->entries[i];
+
+        if (e->id == 0 || e->updated || replay_of(change, e) != replay)
             continue;
         buf_adds(&sql, n > 2 ? ",?" : "?");
-        values[n++] = number(c->entries[i].id);
+        values[n++] = number(e->id);
+        e->updated = true;
     }
     buf_adds(&sql, ")");
     r = buf_error(&sql);
-    if (r == 0 && n > 2)
+    if (r == 0)
         r = db_query(change->db, buf_text(&sql), values, n, NULL, NULL, NULL);
     buf_release(&sql);
+    return r;
+}
+
+static int update_states(const struct change *change, struct chunk *c)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < c->n && r >= 0; i++)
+        if (c->entries[i].id > 0 && !c->entries[i].updated)
+            r = update_states_of(change, c, replay_of(change, &c->entries[i]));
     return r;
 }
 
@@ -391,21 +360,42 @@ static int update_each(const struct change *change, const struct chunk *c)
             continue;
         /* The state first: the details change the time of death. */
         r = update_state(change, e);
-        if (r >= 0 && !change->only_state)
+        if (r >= 0)
             r = update_details(change, e);
     }
     return r;
 }
 
+static int statement(struct db *db, const char *sql)
+{
+    return db_query(db, sql, NULL, 0, NULL, NULL, NULL);
+}
+
+static int write_found(const struct change *change, struct chunk *c)
+{
+    int r = change->only_state ? update_states(change, c) : update_each(change, c);
+
+    return r < 0 ? r : insert_rows(change, c);
+}
+
+/* In one transaction: a commit for each row would cost the server a write to its disk each. */
 static int write_chunk(const struct change *change, struct chunk *c)
 {
-    int r = find_rows(c, change->db);
+    struct db *db = change->db;
+    int r = find_rows(c, db);
+    int end;
 
+    if (r >= 0)
+        r = statement(db, "SET autocommit = 0");
     if (r < 0)
         return r;
-    r = change->only_state && change->replay_id > 0 ? update_states(change, c)
-                                                    : update_each(change, c);
-    return r < 0 ? r : insert_rows(change, c);
+    r = write_found(change, c);
+    if (db_lost(db))
+        return r;
+    end = statement(db, r < 0 ? "ROLLBACK" : "COMMIT");
+    r = r < 0 ? r : end;
+    end = db_lost(db) ? end : statement(db, "SET autocommit = 1");
+    return r < 0 ? r : end;
 }
 
 static int write_rows(const struct change *change, const struct dead_row *rows, size_t n)

@@ -10,7 +10,8 @@
  * endpoint neither user and password nor the query are kept: they may be secrets.
  *
  * Everything here blocks and may be repeated after a failure: it belongs on the store's thread, or
- * in a program of its own.
+ * in a program of its own. Rows are written in transactions of up to a hundred, so there must be no
+ * transaction under way.
  */
 #ifndef MIH_WORKER_DEADINDEX_H
 #define MIH_WORKER_DEADINDEX_H
@@ -48,7 +49,7 @@ int deadindex_put(struct db *db, const struct dead_row *rows, size_t n)
     __attribute__((warn_unused_result));
 
 /* The same for letters that have died a moment ago, and that a replay or a later death may have
- * overtaken since: a row keeps its state when it was changed since the death for another replay
+ * overtaken since: a row keeps its state when it was changed since the death for a later replay
  * than the letter's, and all of it when it tells of a later death. */
 int deadindex_died(struct db *db, const struct dead_row *rows, size_t n)
     __attribute__((warn_unused_result));

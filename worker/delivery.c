@@ -8,12 +8,16 @@
 #include "common/log.h"
 #include "common/timing.h"
 #include "dispatcher/retry.h"
+#include "worker/attempt_note.h"
 #include "worker/lane.h"
+#include "worker/replayed.h"
+#include "worker/ruleoff.h"
 
 enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000, BUDGET_WAIT_MS = 5000, BUDGET_SPREAD_MS = 25000 };
 
 static const char doubt_reason[] = "policy: no rule known to this process wants the event, and the"
                                    " rules in the database could not be read since it came";
+static const char gone_reason[] = "policy: its rule is gone or disabled";
 
 void delivery_queue(struct lane *lane, struct job *job)
 {
@@ -69,6 +73,8 @@ static void attempt_end(struct attempt *a)
 
 void lane_followup_done(struct attempt *a, enum followup_end end)
 {
+    if (a->retry_ms == 0 && end != FOLLOWUP_STALE)
+        attempt_note(a, DEADNOTE_DIED);
     if (end == FOLLOWUP_SAFE) {
         a->job->followed++;
         if (a->retry_ms > 0)
@@ -116,7 +122,7 @@ static void refuse(struct attempt *a, const char *reason)
 }
 
 /* Failed, and worth another try: when, or not any more. */
-static void retry_or_give_up(struct attempt *a)
+static void plan_retry(struct attempt *a)
 {
     const struct service *service = a->request.service;
     struct retry_plan plan;
@@ -124,7 +130,28 @@ static void retry_or_give_up(struct attempt *a)
     retry_plan_make(&service->retry, &a->verdict, (unsigned)a->attempts, timing_random(1000),
                     &plan);
     a->retry_ms = plan.give_up ? 0 : retry_grid_step(plan.delay_ms);
+}
+
+/* Not delivered: when it is tried again, or what is kept of it. */
+static void fail(struct attempt *a, const char *body, size_t body_len)
+{
+    if (a->verdict.kind == VERDICT_RETRY)
+        plan_retry(a);
+    if (a->retry_ms == 0)
+        attempt_keep_response(a, body, body_len);
+    if (a->verdict.disable_rule && a->rule)
+        ruleoff_add(a->job->lane->ctx->ruleoff, a->rule, buf_text(&a->request.url),
+                    a->verdict.reason, a->begun_ms);
     follow_up(a);
+}
+
+static void delivered(struct attempt *a)
+{
+    a->job->delivered++;
+    a->job->lane->ctx->counters.delivered++;
+    if (a->job->replayed)
+        attempt_note(a, DEADNOTE_DELIVERED);
+    attempt_end(a);
 }
 
 /* What the answer tells of the service, for its breaker and its pace. */
@@ -147,8 +174,6 @@ static void on_answer(void *context, const struct outcome *outcome, const char *
     struct attempt *a = context;
     struct lane *lane = a->job->lane;
 
-    (void)body;
-    (void)body_len;
     lane->active--;
     lane->ctx->counters.inflight--;
     if (outcome->kind == OUTCOME_CANCELLED) {
@@ -160,15 +185,10 @@ static void on_answer(void *context, const struct outcome *outcome, const char *
     /* A probe is no attempt at the message: an outage of days must not use them up. */
     a->attempts += a->verdict.counts && !a->probe;
     note_result(a, outcome);
-    if (a->verdict.kind == VERDICT_DELIVERED) {
-        a->job->delivered++;
-        lane->ctx->counters.delivered++;
-        attempt_end(a);
-    } else if (a->verdict.kind == VERDICT_RETRY) {
-        retry_or_give_up(a);
-    } else {
-        follow_up(a);
-    }
+    if (a->verdict.kind == VERDICT_DELIVERED)
+        delivered(a);
+    else
+        fail(a, body, body_len);
     delivery_pump(lane);
 }
 
@@ -207,14 +227,25 @@ static void postpone(struct attempt *a, const char *reason, int64_t delay_ms)
     follow_up(a);
 }
 
+static int build_request(struct attempt *a, const struct service *service, char *ret_reason,
+                         size_t reason_size)
+{
+    const struct replayed *replayed = a->job->replayed;
+
+    if (replayed && replayed->has_payload)
+        return request_build_again(&a->request, a->rule, &a->job->event, &replayed->payload,
+                                   timing_unix_s(), ret_reason, reason_size);
+    return request_build(&a->request, service, a->rule, &a->job->event, timing_unix_s(), ret_reason,
+                         reason_size);
+}
+
 static void attempt_start(struct attempt *a, const struct service *service)
 {
     struct lane *lane = a->job->lane;
     struct transport *rest = lane->ctx->rest;
     enum breaker_leave leave = breakers_leave(lane->ctx->breakers, service->id);
     char reason[VERDICT_REASON_SIZE];
-    int r = request_build(&a->request, service, a->rule, &a->job->event, timing_unix_s(), reason,
-                          sizeof reason);
+    int r = build_request(a, service, reason, sizeof reason);
 
     if (r == -ENOMEM) {
         give_back_begun(a);
@@ -324,6 +355,9 @@ static void skip(struct job *job)
     job->next_rule = job->n_rules;
     if (job->abandoned) {
         job_end(job);
+    } else if (lane->ctx->rules_checked_ms > job->arrived_ms && job->replayed) {
+        refuse_message(job,
+                       gone_reason); /* somebody asked for it and waits for what becomes of it */
     } else if (lane->ctx->rules_checked_ms > job->arrived_ms) {
         lane->ctx->counters.skipped++;
         job_end(job);

@@ -1,7 +1,7 @@
 """A web service that notes every request: nginx with one JSON line per request.
 
 Locations: /fast/... answers 200 at once; /wait-N/... answers 200 after N milliseconds (20 and 200); /status-NNN/... answers with that status (404,
-500, 503, 400, 429).  Each also exists under /body/..., which writes the request's body into the line.  Connections are kept alive without limit.
+410, 500, 503, 400, 429).  Each also exists under /body/..., which writes the request's body into the line.  Connections are kept alive without limit.
 """
 import json
 import os
@@ -9,7 +9,7 @@ import os
 from services import Nginx
 
 DELAYS_MS = (20, 200)
-STATUSES = (400, 404, 429, 500, 503)
+STATUSES = (400, 404, 410, 429, 500, 503)
 
 _HTTP = """
     default_type application/json;

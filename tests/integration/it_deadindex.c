@@ -194,6 +194,7 @@ static void an_endpoint_keeps_no_secret(void **state)
         {"https://me:secret@erp.example", "https://erp.example"},
         {"https://me@erp.example?u=http://x@y", "https://erp.example"},
         {"me:secret@erp.example/x", "erp.example/x"},
+        {"me:secret@erp.example/x?u=http://y@z", "erp.example/x"},
         {"", ""},
     };
 
@@ -218,10 +219,11 @@ static void states_are_set_and_missing_rows_added(void **state)
     assert_row("there", "state, replayid, error_message", "replayed|5|answered 503");
     assert_row("lost", "state, replayid, payload", "replayed|5|{\"a\":\"Größe\"}");
     rows[0].attempts = 99;
-    rows[0].replay_id = 5;
+    rows[0].replay_id = 6; /* each its own, or what the table has */
     set(rows, 2, "delivered", 0);
-    assert_row("there", "state, replayid, attempts", "delivered|5|13");
+    assert_row("there", "state, replayid, attempts", "delivered|6|13");
     assert_row("lost", "state, replayid", "delivered|5");
+    assert_string_equal(ask("SELECT @@autocommit"), "1");
 }
 
 static void a_second_death_keeps_the_replay_and_tells_the_new_reason(void **state)
@@ -257,9 +259,18 @@ static void a_death_that_is_written_late_does_not_undo_what_came_after(void **st
     died(&later, 1);
     died(&row, 1);
     assert_row("late", "state, replayid, error_message, timecreated", "dead|8|later|2600");
-    set(&row, 1, "discarded", 9);
+    set(&row, 1, "delivered", 9);
+    row.replay_id = 8; /* of an earlier replay than the one that delivered it */
+    died(&row, 1);
+    assert_row("late", "state, replayid", "delivered|9");
+    later.replay_id = 10; /* of a later one, within the same second */
+    later.died_s = 4000;
+    died(&later, 1);
+    assert_row("late", "state, replayid", "dead|10");
+    set(&row, 1, "discarded", 11);
+    row.replay_id = 0;
     put(&row, 1); /* the broker has it, whatever the index says */
-    assert_row("late", "state, replayid, error_message", "dead|9|answered 503");
+    assert_row("late", "state, replayid, error_message", "dead|11|answered 503");
 }
 
 static void many_rows_of_any_size_are_written(void **state)

@@ -165,6 +165,7 @@ class GrantsTest(DatabaseCase):
     ALLOWED = (
         "SELECT id, name, auth_token, max_concurrency FROM {svc}",
         "SELECT * FROM {rules}",
+        "UPDATE {rules} SET enabled = 0, disabledreason = 'HTTP 410', timedisabled = 1, timemodified = 1 WHERE id = 1 AND enabled = 1",
         "SELECT * FROM {cb}",
         "UPDATE {cb} SET state = 'open', failure_count = 5, last_failure = 1, timemodified = 1 WHERE serviceid = 1 AND state = 'closed'",
         "INSERT INTO {log} (serviceid, endpoint) VALUES (1, '/')",
@@ -194,6 +195,9 @@ class GrantsTest(DatabaseCase):
         "UPDATE {svc} SET base_url = 'https://evil.example'",
         "INSERT INTO {rules} (eventname, serviceid) VALUES ('x', 1)",
         "DELETE FROM {rules}",
+        "UPDATE {rules} SET endpoint = '/elsewhere'",
+        "UPDATE {rules} SET payload_template = NULL",
+        "UPDATE {rules} SET serviceid = 2",
         "UPDATE {cb} SET serviceid = 2",
         "DELETE FROM {cb}",
         "SELECT * FROM {log}",

@@ -15,7 +15,7 @@ static const char help[] =
     "          [--key K] [--header N=TEXT]... [--header N:=NUMBER]...   all with this key and "
     "these\n"
     "  raw     --exchange X --key K [--file BODY|-] [--id I] [--type T] [--app-id A] [--bare]\n"
-    "          [--content-type C] [--timestamp S] [--header N=TEXT] [--header N:=NUMBER]...\n"
+    "          [--content-type C] [--timestamp S] [--header N=TEXT|N:=NUMBER|N%=HEX]...\n"
     "  drain   --queue Q [--peek] [--max N]                    one JSON line per message\n"
     "  count   --queue Q...                                    ready messages and consumers\n"
     "  declare [--exchange X [--exchange-type T]] [--queue Q... [--argument N=TEXT|N:=NUMBER]...\n"
