@@ -446,6 +446,7 @@ int replay_pass(struct replay_work *work, int64_t service_id, bool fresh)
         r = turn(&p, fresh);
     while (!TAILQ_EMPTY(&p.letters))
         let_go(&p, TAILQ_FIRST(&p.letters));
+    work->left += (int64_t)p.n_left;
     if (p.n_left > 0)
         log_warning("dead letters that cannot be moved are at the head of their queue",
                     "service_id", log_number(service_id), "letters", log_number((int64_t)p.n_left),

@@ -49,7 +49,7 @@ static int run_service(struct replay_work *w, int64_t service_id, bool fresh)
         return 0;
     }
     r = replay_pass(w, service_id, fresh);
-    if (r == 0 && w->replay->action == REPLAY_REINDEX)
+    if (r == 0 && w->replay->action == REPLAY_REINDEX && !w->replay->dry_run && w->left == 0)
         r = mend_index(w, service_id);
     return r;
 }

@@ -39,6 +39,7 @@ struct replay_work {
     struct replay *replay;
     struct tokenbucket bucket;
     bool selecting;
+    int64_t left; /* letters that could not be taken from their queue, and so were not looked at */
     const char *end_state; /* NULL: it was not ended early */
     char why[REPLAY_ERROR_SIZE];
 

@@ -155,10 +155,14 @@ class Selection(ReplayerTest):
         ids = self.letters(hub, service, 3)
         bare = hub.rabbit.raw("", f"{queue}.short", event, type=CREATED)["message_id"]
         wait_until(lambda: hub.dead_count() == 4, 20, "the broker's dead letter")
+        death = hub.rabbit.drain(hub.fleet.dead_queue(service), peek=True)[3]["headers"]["x-death"]
+        self.replay(hub, "replay", "--all", "--dry-run")
+        self.assertEqual(death, hub.rabbit.drain(hub.fleet.dead_queue(service), peek=True)[3]["headers"]["x-death"], "kept as it was")
         self.replay(hub, "replay", "--reason", "broker: expired", "--event", CREATED, "--from", int(time.time()) - 3600)
         moved = self.waiting(hub, service)
         self.assertEqual([bare], self.ids(moved))
         self.assertNotIn("x-mih-rule", moved[0]["headers"])
+        self.assertEqual(1, moved[0]["headers"]["x-mih-republished"], "it was redelivered")
         self.assertEqual(ids, self.dead(hub, service))
 
     def test_discard_keeps_a_row_for_the_audit(self):
@@ -367,6 +371,64 @@ class Daemon(DaemonTest):
         result = self.replay(hub, "replay", "--all")
         self.assertEqual(10, result["moved"])
         self.assertEqual(10, len(self.waiting(hub, service)))
+
+
+class Worker(DaemonTest):
+    """With the worker: what arrives at the service, and what comes back."""
+
+    def test_sent_is_byte_for_byte_and_render_is_by_today_s_rule(self):
+        """The service refuses, then takes: the same body as before in mode sent, that of the changed rule in mode render; rows say delivered."""
+        hub = self.hub(processes=1)
+        service = hub.service(hub.sink.url, max_retries=0, long_retries=0)
+        rule = hub.rule(service, VIEWED, "/body/status-400/x", payload_template='{"version": 1, "course": "{{courseid}}"}')
+        hub.start()
+        event = json.dumps({"eventname": VIEWED, "courseid": 7})
+        ids = [hub.raw(VIEWED, event) for _ in range(2)]
+        wait_until(lambda: hub.dead_count() == 2, 30, "the dead letters")
+        hub.database.query("UPDATE mdl_local_integrationhub_rules SET endpoint = '/body/fast/x', timemodified = timemodified + 1, "
+                           f"payload_template = {fleet.sql_text(json.dumps({'version': 2}))} WHERE id = {rule}")
+        wait_until(lambda: self.taken(hub, rule), 30, "the changed rule")
+        hub.delivered()
+        self.replay(hub, "replay", "--id", ids[0], "--canary")
+        self.replay(hub, "replay", "--id", ids[1], "--mode", "render")
+        hub.wait_delivered(3)
+        bodies = {request["id"]: request["body"] for request in hub.arrivals if request["status"] < 300}
+        self.assertEqual('{"version":1,"course":"7"}', bodies[f"{ids[0]}:{rule}"].replace(": ", ":").replace(", ", ","))
+        self.assertEqual('{"version":2}', bodies[f"{ids[1]}:{rule}"].replace(": ", ":"))
+        wait_until(lambda: self.states(hub).get("delivered") == 2, 20, "the rows")
+        self.assertEqual(0, hub.dead_count())
+
+    def taken(self, hub, rule):
+        """Whether the fleet works by the changed rule: an event of its own is sent by it."""
+        identifier = hub.raw(VIEWED, json.dumps({"eventname": VIEWED, "courseid": 8}))
+        try:
+            wait_until(lambda: f"{identifier}:{rule}" in hub.delivered(), 2, "the probe")
+        except TimeoutError:
+            self.replay(hub, "discard", "--id", identifier)
+            return False
+        return True
+
+    def test_what_fails_again_comes_back_with_its_history_and_stops_the_replay(self):
+        """A service that still refuses: dead again, counted as failed, a line for the earlier death; stopafter ends the replay."""
+        hub = self.hub(processes=1)
+        service = hub.service(hub.sink.url, max_retries=0, long_retries=0)
+        rule = hub.rule(service, VIEWED, "/status-400/x")
+        hub.start()
+        ids = self.letters(hub, service, 200, rule=rule)
+        self.daemon(hub)
+        replay = self.ask(hub, serviceid=service, stopafter=5, rate=20)
+        row = self.wait_ended(hub, replay)
+        self.assertEqual("stopped", row[0])
+        self.assertGreaterEqual(int(row[3]), 5)
+        wait_until(lambda: hub.dead_count() == 200, 30, "all to be dead again")
+        moved = int(row[2])
+        letters = hub.rabbit.drain(hub.fleet.dead_queue(service))
+        self.assertEqual(set(ids), {letter["properties"]["message_id"] for letter in letters})
+        again = [letter for letter in letters if letter["headers"].get("x-mih-replay") == replay]
+        self.assertEqual(moved, len(again))
+        self.assertEqual({"2023-11-14T22:13:20Z attempts=3 status=400 HTTP 400\n"}, {letter["headers"]["x-mih-history"] for letter in again})
+        rest = [letter["properties"]["message_id"] for letter in letters if letter not in again]
+        self.assert_order(ids[moved:], rest)
 
 
 class Kill(DaemonTest):
