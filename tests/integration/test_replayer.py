@@ -458,6 +458,40 @@ class Kill(DaemonTest):
         self.assert_order(stays, list(dict.fromkeys(dead)))
 
 
+class Lost(DaemonTest):
+    """Connections that break in the middle."""
+
+    def middle(self, hub, service, break_it):
+        """Breaks something twice in the middle of a replay; afterwards all are moved or still dead, with few repeats."""
+        goes = self.letters(hub, service, 4000, rule=2)
+        stays = self.letters(hub, service, 1000, rule=1)
+        process = self.daemon(hub)
+        replay = self.ask(hub, ruleid=2, rate=2000)
+        for part in (1000, 2000):
+            wait_until(lambda part=part: int(self.row(hub, replay)[2]) >= part, 60, "progress", every=0.02)
+            break_it()
+        self.assertEqual("done", self.wait_ended(hub, replay, 120)[0])
+        self.assertTrue(process.alive())
+        moved, dead = (self.ids(hub.rabbit.drain(queue)) for queue in (hub.fleet.queue(service), hub.fleet.dead_queue(service)))
+        self.assertEqual((set(goes), set(stays)), (set(moved), set(dead)))
+        self.assertLessEqual(len(moved) + len(dead) - 5000, 2 * 256)
+        self.assert_order(stays, list(dict.fromkeys(dead)))
+
+    def test_the_broker_closes_its_connections(self):
+        """All connections are closed by the broker: the replayer connects again and goes on."""
+        hub, service = self.ready()
+        self.middle(hub, service, lambda: hub.broker.ctl("close_all_connections", "-p", hub.broker.vhost, "test"))
+
+    def test_the_database_closes_its_connection(self):
+        """The session that holds the lock is killed: the replayer stops, takes the lock again and goes on."""
+        hub, service = self.ready()
+
+        def kill():
+            rows = hub.database.query(f"SELECT id FROM information_schema.processlist WHERE user = '{hub.account.user}'")
+            hub.database.query("; ".join(f"KILL {row[0]}" for row in rows))
+        self.middle(hub, service, kill)
+
+
 class Hundredthousand(DaemonTest):
     """The issue's figures."""
 
