@@ -1,5 +1,5 @@
 #!/bin/bash
-# Prints the SQL that lets the worker's database user do what mih-worker does, and nothing else:
+# Prints the SQL that lets the worker's database user do what mih-worker and mih-replayer do, and nothing else:
 #
 #   deploy/grants.sh --database moodle --prefix mdl_ --user mih --host 10.0.0.7 \
 #       --password-file /etc/mih/database.password | mariadb

@@ -55,6 +55,17 @@ static void on_closed(void *context, uint16_t channel, int code, const char *tex
         snprintf(d->reason, sizeof d->reason, "%d %.400s", code, text);
 }
 
+/* The exchange is missing, or may not be written to: without the channel nothing can be moved. */
+static void on_publishing_closed(void *context, uint16_t channel, int code, const char *text)
+{
+    struct deadlink *d = context;
+
+    if (channel != DEADLINK_PUBLISH)
+        return;
+    d->publish_error = -ENOENT;
+    snprintf(d->reason, sizeof d->reason, "%d %.400s", code, text);
+}
+
 static void on_cancelled(void *context, uint16_t channel, const char *consumer_tag)
 {
     struct deadlink *d = context;
@@ -143,8 +154,11 @@ int deadlink_open(struct deadlink *d, const struct bus_options *options, const s
                                     .on_consuming = on_consuming,
                                     .on_cancelled = on_cancelled,
                                     .on_channel_closed = on_closed};
-    const struct bus_handlers out = {
-        .context = d, .on_confirm = on_confirm, .on_return = on_return, .on_blocked = on_blocked};
+    const struct bus_handlers out = {.context = d,
+                                     .on_confirm = on_confirm,
+                                     .on_return = on_return,
+                                     .on_channel_closed = on_publishing_closed,
+                                     .on_blocked = on_blocked};
     struct bus_error error;
     int r;
 
@@ -290,7 +304,7 @@ int deadlink_wait(struct deadlink *d, int timeout_ms, int wake_fd)
     if (r == 0)
         r = drain(d, d->in);
     if (r == 0)
-        r = d->window_error;
+        r = d->window_error < 0 ? d->window_error : d->publish_error;
     return r == 0 && (d->closed || d->cancelled) && d->hooks.on_letter ? -ENOENT : r;
 }
 

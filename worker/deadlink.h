@@ -43,6 +43,7 @@ struct deadlink {
     int64_t came_ms;         /* the last one */
     struct ackwindow window; /* deliveries of the queue */
     int window_error;
+    int publish_error;                  /* its channel was closed */
     uint64_t returned[DEADLINK_WINDOW]; /* publications that came back, whose confirm follows */
     size_t n_returned;
     char reason[512]; /* of the last failure */

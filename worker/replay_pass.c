@@ -401,12 +401,20 @@ static int publish_marker(struct pass *p)
                    bus_publish(p->link->out, DEADLINK_PUBLISH, &marker, &p->marker_number));
     while (r == 0 && p->marker_number != 0 && timing_mono_ms() < end_ms)
         r = deadlink_wait(p->link, WAIT_MS, -1);
-    if (r == 0 && (p->marker_number != 0 || p->error < 0)) {
+    if (r == 0 && p->marker_number != 0) {
         snprintf(p->link->reason, sizeof p->link->reason,
-                 "the broker does not take letters into %s", p->queue);
-        r = -EAGAIN;
+                 "the broker does not confirm what goes to %s", p->queue);
+        r = -ETIMEDOUT;
     }
-    return r;
+    return r == BUS_REFUSED ? failed_bus(p, p->link->out, -EAGAIN) : r;
+}
+
+/* Its marker did not arrive, so no letter would: the pass ends before it has begun. */
+static int give_up(struct pass *p)
+{
+    replay_work_end(p->work, "failed", "the broker puts nothing into %s: it is not bound to %s",
+                    p->queue, p->work->tools->names->dead);
+    return deadlink_close_queue(p->link);
 }
 
 static int turn(struct pass *p, bool fresh)
@@ -419,6 +427,8 @@ static int turn(struct pass *p, bool fresh)
     r = deadlink_open_queue(p->link, p->queue, DEADLINK_WINDOW, &hooks);
     if (r == 0 && fresh)
         r = publish_marker(p);
+    if (r == 0 && p->error == -ENOENT)
+        return give_up(p);
     p->came_ms = timing_mono_ms();
     while (r == 0 && !(p->ended && p->n == 0))
         r = step(p);

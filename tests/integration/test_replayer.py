@@ -205,6 +205,28 @@ class Selection(ReplayerTest):
         self.assertEqual(ids, self.dead(hub, service))
 
 
+    def test_without_its_exchange_nothing_is_lost_and_the_replay_goes_on_later(self):
+        """The exchange of dead letters is gone: exit code 75 and the reason; when it is there and bound again, the replay is finished."""
+        hub, service = self.ready()
+        ids = self.letters(hub, service, 30)
+        hub.fleet.stop()
+        exchange = f"{hub.fleet.namespace}.dead"
+        hub.rabbit.delete("--exchange", exchange)
+        hub.rabbit.declare("--exchange", exchange, "--exchange-type", "direct")
+        status, result, _ = self.run_replayer(hub, "replay", "--id", ids[4])
+        self.assertEqual((69, "failed"), (status, result["state"]))
+        self.assertIn("is not bound", result["error"])
+        hub.rabbit.delete("--exchange", exchange)
+        status, result, _ = self.run_replayer(hub, "replay", "--id", ids[3])
+        self.assertEqual(75, status)
+        self.assertIn("NOT_FOUND", result["stderr"])
+        self.assertEqual(ids, self.dead(hub, service))
+        hub.fleet.start()
+        wait_until(lambda: self.run_replayer(hub, "discard", "--id", ids[5])[0] == 0, 60, "the binding", every=0.5)
+        self.assertEqual(ids[:3] + ids[4:5] + ids[6:], self.dead(hub, service))
+        self.assertEqual([ids[3]], self.ids(self.waiting(hub, service)))
+
+
 class CommandLine(ReplayerTest):
     """What is refused, and how."""
 
