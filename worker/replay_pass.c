@@ -436,7 +436,8 @@ static int turn(struct pass *p, bool fresh)
         finish(p);
     if (r == 0 && p->has_marker)
         deadlink_settle(p->link, p->marker_tag);
-    int closed = r == 0 || r == -ECANCELED ? deadlink_close_queue(p->link) : 0;
+    /* Also after a failure, as of the database: what is on its way must not lose its place. */
+    int closed = deadlink_close_queue(p->link);
     return r == 0 ? closed : r;
 }
 

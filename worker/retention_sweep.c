@@ -121,7 +121,7 @@ static int work_at_head(struct head *h, const char *queue)
     r = work(h);
     while (h->n > 0)
         let_go(h, TAILQ_FIRST(&h->batch));
-    int closed = r == 0 || r == -ECANCELED ? deadlink_close_queue(h->tools->link) : 0;
+    int closed = deadlink_close_queue(h->tools->link);
     return r == 0 ? closed : r;
 }
 
