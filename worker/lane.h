@@ -39,8 +39,9 @@ struct lane {
     struct catalog *catalog;       /* a reference: the snapshot that jobs start with */
     const struct service *service; /* in catalog; NULL when the service is gone */
     enum lane_state state;
-    int64_t since_ms; /* of the state */
-    bool answered;    /* the broker has answered the step that led to the state */
+    int64_t since_ms;   /* of the state */
+    bool answered;      /* the broker has answered the step that led to the state */
+    int64_t flushed_ms; /* STOPPING: when all had ended and its acks were sent; 0 before */
     bool wanted;
     bool restart;     /* the prefetch changed, or memory ran out: consume anew */
     uint16_t channel; /* 0 when OFF */
