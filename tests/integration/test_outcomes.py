@@ -150,7 +150,6 @@ class Outcomes(shared.HubTest):
         """Statuses, with and without Retry-After, and redirects."""
         self.check(self.hub(processes=1), answers(), self.stub_of())
 
-    @shared.smoke
     def test_everything_but_an_answer(self):
         """Hang, reset, half a response, drip, wrong length, huge body, no service, no name; and requests that cannot be made."""
         self.check(self.hub(processes=1), misbehaviour() + ours(), self.stub_of())
