@@ -89,6 +89,7 @@ def outage(trial):
         hub.raw(CREATED, event(CREATED))
     wait_until(lambda: breaker(hub, service) == "open" and hub.rabbit.consumers(hub.fleet.queue(service)) == 0, 30, "the breaker to open")
     opened = time.monotonic()
+    wait_until(lambda: len(attempts(hub, service)) == 8, 20, "all 8 to wait at the broker, each retry published", every=0.5)
     before, failures = attempts(hub, service), log_of(hub).count("not delivered")
     hub.publish(trial.events)
     wait_until(lambda: time.monotonic() - opened > 8, 20, "8 s, while all retries of a message take 4.5 s at most", every=0.2)

@@ -33,7 +33,7 @@ def one_worker(trial):
     publication = trial.stream(hub, seconds=6 if trial.short else 45)
     for kill in range(kills):
         time.sleep(random.uniform(0.0, 0.4))        # any moment
-        os.kill(hub.fleet.children()[kill % 2], signal.SIGKILL)
+        os.kill(wait_until(hub.fleet.children, 20, "a child to kill")[0], signal.SIGKILL)
         trial.cleared()
         wait_until(lambda: len(hub.fleet.children()) == 2, 20, "the child to be started again")
         if not publication.running():
