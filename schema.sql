@@ -76,6 +76,8 @@ CREATE TABLE mdl_local_integrationhub_rules (
   enabled TINYINT(1) NOT NULL DEFAULT 1,
   timecreated BIGINT(10) NOT NULL DEFAULT 0,
   timemodified BIGINT(10) NOT NULL DEFAULT 0,
+  timedisabled BIGINT(10),
+  disabledreason LONGTEXT COLLATE utf8mb4_unicode_ci,
   PRIMARY KEY (id),
   KEY mdl_locainterule_eve_ix (eventname),
   KEY mdl_locainterule_ena_ix (enabled),

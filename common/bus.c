@@ -209,10 +209,29 @@ void bus_set_max_body(struct bus *bus, size_t max_body_bytes)
     bus->max_body = max_body_bytes;
 }
 
+void bus_hold(struct bus *bus, bool hold)
+{
+    bus->held = hold;
+}
+
+void bus_keep_properties(struct bus *bus)
+{
+    bus->keeps_properties = true;
+}
+
+void bus_number_from(struct bus *bus, uint64_t number)
+{
+    bus->last_number = number;
+}
+
+static bool data_waits(const struct bus *bus)
+{
+    return amqp_frames_enqueued(bus->connection) || amqp_data_in_buffer(bus->connection);
+}
+
 bool bus_pending(const struct bus *bus)
 {
-    return bus->lost == 0 &&
-           (amqp_frames_enqueued(bus->connection) || amqp_data_in_buffer(bus->connection));
+    return bus->lost == 0 && !bus->held && data_waits(bus);
 }
 
 /*
@@ -251,7 +270,7 @@ int bus_drain(struct bus *bus)
         return bus->lost;
     }
     int rc = keep_alive(bus);
-    while (rc == 0 && left-- > 0) {
+    while (rc == 0 && left-- > 0 && !bus->held) {
         int status = amqp_simple_wait_frame_noblock(bus->connection, &frame, &at_once);
         if (status == AMQP_STATUS_TIMEOUT) {
             break;

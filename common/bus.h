@@ -44,7 +44,11 @@ struct bus_field {
     const char *name;
     const char *text;
     int64_t number;
+    size_t text_len; /* of a text that may hold NUL; 0: up to its NUL */
 };
+
+/* Bytes of the text of a field. */
+size_t bus_field_len(const struct bus_field *field);
 
 /* A delivery. Everything in it is valid during the handler call only,
  * unless the handler takes the body with bus_take_body(). */
@@ -64,10 +68,32 @@ struct bus_message {
     size_t body_len;
     bool body_too_large; /* above max_body_bytes: body is NULL, body_len tells its size */
     const struct bus_headers *headers;
+    const void
+        *properties; /* as they came, for bus_forward(); NULL without bus_keep_properties() */
+    size_t properties_len;
 };
+
+/* From now on deliveries come with their properties. */
+void bus_keep_properties(struct bus *bus);
+
+/* The number under which a bus published the message (bus_number_from()), 0 for none. */
+uint64_t bus_message_number(const struct bus_message *m);
+
+/* What the broker noted when it dead-lettered a message itself, last time. */
+struct bus_death {
+    char reason[32]; /* rejected, expired, maxlen, delivery_limit */
+    char queue[256];
+    int64_t time_s; /* 0: not known */
+};
+
+/* Reads it from properties that a delivery came with; false: the broker noted nothing. */
+bool bus_last_death(const void *properties, size_t properties_len, struct bus_death *ret_death);
 
 /* The text of a header; "" when it is missing or not text. Valid as long as the message. */
 const char *bus_header_text(const struct bus_headers *headers, const char *name);
+
+/* The same with its length, for what may hold NUL; NULL when it is missing or not text. */
+const char *bus_header_bytes(const struct bus_headers *headers, const char *name, size_t *ret_len);
 
 /* The number of a header, or fallback when it is missing or not a number. */
 int64_t bus_header_number(const struct bus_headers *headers, const char *name, int64_t fallback);
@@ -151,6 +177,10 @@ void bus_set_max_body(struct bus *bus, size_t max_body_bytes);
  * negative: connection lost, bus_reason() tells why. */
 int bus_drain(struct bus *bus) __attribute__((warn_unused_result));
 
+/* While it holds, bus_drain() takes nothing, also not what is left of a call under way, and goes
+ * on with heartbeats; the broker's messages wait in the sockets. For a handler that has enough. */
+void bus_hold(struct bus *bus, bool hold);
+
 /* True while data already read from the socket waits to be handled: poll(2) would not tell. */
 bool bus_pending(const struct bus *bus);
 
@@ -193,6 +223,28 @@ int bus_reject(struct bus *bus, uint16_t channel, uint64_t tag, bool requeue)
  * sent (a property above 255 bytes, headers above 100 KiB, channel not open); nothing was sent. */
 int bus_publish(struct bus *bus, uint16_t channel, const struct bus_publication *p,
                 uint64_t *ret_number) __attribute__((warn_unused_result));
+
+/* A message that is sent on as it came: see bus_forward(). */
+struct bus_forwarding {
+    const char *exchange;
+    const char *routing_key;
+    const void *properties; /* of the delivery; properties_len of them */
+    size_t properties_len;
+    const void *body;
+    size_t body_len;
+};
+
+/* As bus_publish(), with all properties and headers of a delivery, whatever their kinds. Other than
+ * they were are only: delivery_mode (persistent) and our number; user_id, CC and BCC, which would
+ * make the broker refuse it or send it elsewhere; and x-delivery-count, which the broker adds to a
+ * redelivery. BUS_REFUSED, too: it does not fit into a frame any more, or is no valid AMQP. */
+int bus_forward(struct bus *bus, uint16_t channel, const struct bus_forwarding *f,
+                uint64_t *ret_number) __attribute__((warn_unused_result));
+
+/* Publications are numbered from here on, above it. They carry their number, and a bus that
+ * consumes them can tell by it who published them; it has meaning to the program alone. Before
+ * the first publication. */
+void bus_number_from(struct bus *bus, uint64_t number);
 
 /*
  * Topology. All block. 0 is done; BUS_REFUSED: the broker said no (bus_reason() has its code

@@ -67,6 +67,7 @@ void bus_channel_free(struct bus_channel *channel)
         free(channel->headers);
     }
     free(channel->body);
+    free(channel->properties);
     free(channel->window.number);
     free(channel);
 }

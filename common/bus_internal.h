@@ -8,6 +8,7 @@
  *   bus_frames.c    frames from the broker: methods
  *   bus_message.c   frames from the broker: messages, put together for each channel
  *   bus_publish.c   publications and their confirms
+ *   bus_forward.c   messages that are sent on with the properties that they came with
  *   bus_topology.c  calls that wait for an answer
  *
  * Every frame is copied out of librabbitmq's memory when it is taken, so that this memory can be
@@ -50,6 +51,7 @@ enum {
 struct bus_header {
     const char *name;
     const char *text; /* NULL: a number */
+    size_t text_len;
     int64_t number;
 };
 
@@ -95,6 +97,8 @@ struct bus_channel {
     char *body; /* NUL-terminated when complete; reused until the consumer takes it */
     size_t body_room;
     struct bus_headers *headers; /* NULL until a message has some */
+    char *properties;            /* as they came, when the bus keeps them */
+    size_t properties_len, properties_room;
     bus_short consumer_tag, exchange, routing_key, return_text;
     bus_short message_id, type, app_id, content_type;
 };
@@ -107,6 +111,8 @@ struct bus {
     int64_t now_ms;
     int64_t sent_ms;
     bool blocked;
+    bool held;
+    bool keeps_properties;
     uint64_t last_number; /* of publications */
     size_t max_body;
     struct bus_handlers handlers;
@@ -167,6 +173,21 @@ void bus_content_forget(struct bus_channel *channel);
 
 /* bus_publish.c: the entry borrows the field's texts. */
 amqp_table_entry_t bus_entry(const struct bus_field *f);
+
+/* A message ready to be sent; its properties hold its number. */
+struct bus_outgoing {
+    const char *exchange, *routing_key;
+    amqp_basic_properties_t *properties;
+    const void *body;
+    size_t body_len;
+};
+
+/* Whether the channel takes another publication: 0, or as of bus_publish(). */
+int bus_publish_ready(struct bus *bus, uint16_t channel) __attribute__((warn_unused_result));
+
+/* Sends it under the next number (last_number + 1), which its properties hold. */
+int bus_publish_outgoing(struct bus *bus, uint16_t channel, const struct bus_outgoing *o,
+                         uint64_t *ret_number) __attribute__((warn_unused_result));
 int bus_confirm(struct bus *bus, struct bus_channel *channel, uint64_t tag, bool multiple, bool ack)
     __attribute__((warn_unused_result));
 

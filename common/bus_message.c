@@ -189,6 +189,7 @@ static int copy_headers(struct bus_channel *channel, const amqp_table_t *table)
             struct bus_header *field = &h->field[h->count++];
             field->name = keep(h, e->key);
             field->text = is_text(&e->value) ? keep(h, text) : NULL;
+            field->text_len = text.len;
             field->number = number;
         }
     }
@@ -210,6 +211,14 @@ const char *bus_header_text(const struct bus_headers *headers, const char *name)
     const struct bus_header *field = find_header(headers, name);
 
     return field != NULL && field->text != NULL ? field->text : "";
+}
+
+const char *bus_header_bytes(const struct bus_headers *headers, const char *name, size_t *ret_len)
+{
+    const struct bus_header *field = find_header(headers, name);
+
+    *ret_len = field != NULL && field->text != NULL ? field->text_len : 0;
+    return field != NULL ? field->text : NULL;
 }
 
 int64_t bus_header_number(const struct bus_headers *headers, const char *name, int64_t fallback)
@@ -237,6 +246,8 @@ static void deliver(struct bus *bus, struct bus_channel *channel)
         .body_len = (size_t)channel->body_size,
         .body_too_large = channel->body_skipped,
         .headers = channel->headers,
+        .properties = bus->keeps_properties ? channel->properties : NULL,
+        .properties_len = bus->keeps_properties ? channel->properties_len : 0,
     };
 
     if (bus->handlers.on_delivery != NULL) {
@@ -244,6 +255,13 @@ static void deliver(struct bus *bus, struct bus_channel *channel)
         bus->handlers.on_delivery(bus->handlers.context, &m);
         bus->delivering = NULL;
     }
+}
+
+uint64_t bus_message_number(const struct bus_message *m)
+{
+    int64_t number = bus_header_number(m->headers, publish_header, 0);
+
+    return number > 0 ? (uint64_t)number : 0;
 }
 
 char *bus_take_body(struct bus *bus, char *spare, size_t spare_room, size_t *ret_room)
@@ -303,6 +321,22 @@ static int make_room(struct bus_channel *channel)
     return 0;
 }
 
+static int keep_properties(struct bus_channel *channel, amqp_bytes_t raw)
+{
+    if (raw.len > channel->properties_room) {
+        free(channel->properties);
+        channel->properties = malloc(raw.len);
+        channel->properties_room = channel->properties != NULL ? raw.len : 0;
+    }
+    channel->properties_len = 0;
+    if (channel->properties == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(channel->properties, raw.bytes, raw.len);
+    channel->properties_len = raw.len;
+    return 0;
+}
+
 int bus_content_header(struct bus *bus, struct bus_channel *channel, const amqp_frame_t *frame)
 {
     const amqp_basic_properties_t *p = frame->payload.properties.decoded;
@@ -323,6 +357,9 @@ int bus_content_header(struct bus *bus, struct bus_channel *channel, const amqp_
     channel->timestamp = (p->_flags & AMQP_BASIC_TIMESTAMP_FLAG) != 0 ? p->timestamp : 0;
     if ((p->_flags & AMQP_BASIC_HEADERS_FLAG) != 0 && p->headers.num_entries > 0) {
         rc = copy_headers(channel, &p->headers);
+    }
+    if (rc == 0 && bus->keeps_properties) {
+        rc = keep_properties(channel, frame->payload.properties.raw);
     }
     if (rc == 0 && !channel->body_skipped) {
         rc = make_room(channel);

@@ -17,9 +17,14 @@ static bool too_long(const char *text)
     return strnlen(text, sizeof(bus_short)) > UINT8_MAX;
 }
 
+size_t bus_field_len(const struct bus_field *field)
+{
+    return field->text_len > 0 ? field->text_len : strlen(field->text);
+}
+
 static size_t field_size(const struct bus_field *f)
 {
-    return 1 + strlen(f->name) + 1 + (f->text != NULL ? 4 + strlen(f->text) : 8);
+    return 1 + strlen(f->name) + 1 + (f->text != NULL ? 4 + bus_field_len(f) : 8);
 }
 
 /* librabbitmq would cut the length byte of a long text, not the text: the broker would then
@@ -54,6 +59,7 @@ amqp_table_entry_t bus_entry(const struct bus_field *f)
     if (f->text != NULL) {
         e.value.kind = AMQP_FIELD_KIND_UTF8;
         e.value.value.bytes = bus_bytes(f->text);
+        e.value.value.bytes.len = bus_field_len(f);
     } else {
         e.value.kind = AMQP_FIELD_KIND_I64;
         e.value.value.i64 = f->number;
@@ -117,7 +123,7 @@ static int send_frame(struct bus *bus, const amqp_frame_t *frame)
     return status == AMQP_STATUS_OK ? 0 : bus_lose_status(bus, "publish", status);
 }
 
-static int send_body(struct bus *bus, uint16_t channel, const struct bus_publication *p)
+static int send_body(struct bus *bus, uint16_t channel, const struct bus_outgoing *p)
 {
     const size_t most = (size_t)amqp_get_frame_max(bus->connection) - FRAME_OVERHEAD;
     size_t sent = 0;
@@ -136,29 +142,24 @@ static int send_body(struct bus *bus, uint16_t channel, const struct bus_publica
     return rc;
 }
 
-static int send_publication(struct bus *bus, uint16_t channel, const struct bus_publication *p,
-                            uint64_t number)
+static int send_outgoing(struct bus *bus, uint16_t channel, const struct bus_outgoing *o)
 {
-    amqp_table_entry_t entries[BUS_FIELDS_MAX];
-    amqp_field_value_t key;
-    amqp_basic_properties_t properties;
     amqp_basic_publish_t method = {
-        .exchange = bus_bytes(p->exchange),
-        .routing_key = bus_bytes(p->routing_key),
+        .exchange = bus_bytes(o->exchange),
+        .routing_key = bus_bytes(o->routing_key),
         .mandatory = 1,
     };
     amqp_frame_t header = {.frame_type = AMQP_FRAME_HEADER, .channel = channel};
 
-    set_properties(&properties, p, entries, &key, number);
     header.payload.properties.class_id = AMQP_BASIC_CLASS;
-    header.payload.properties.body_size = p->body_len;
-    header.payload.properties.decoded = &properties;
+    header.payload.properties.body_size = o->body_len;
+    header.payload.properties.decoded = o->properties;
     int rc = bus_send_method(bus, channel, AMQP_BASIC_PUBLISH_METHOD, &method);
     if (rc == 0) {
         rc = send_frame(bus, &header);
     }
     if (rc == 0) {
-        rc = send_body(bus, channel, p);
+        rc = send_body(bus, channel, o);
     }
     return rc;
 }
@@ -192,26 +193,29 @@ static bool window_grow(struct bus_window *w)
     return true;
 }
 
-int bus_publish(struct bus *bus, uint16_t number, const struct bus_publication *p,
-                uint64_t *ret_number)
+int bus_publish_ready(struct bus *bus, uint16_t number)
 {
     struct bus_channel *channel = bus_channel_opened(bus, number);
-    const char *wrong = what_is_wrong(p);
 
     if (bus->lost != 0) {
         return bus->lost;
     }
-    if (wrong == NULL && channel == NULL) {
-        wrong = "the channel is not open";
+    if (channel == NULL) {
+        return bus_refuse(bus, "publish: the channel is not open");
     }
-    if (wrong == NULL && channel->confirms && !window_grow(&channel->window)) {
-        wrong = "too many publications are unconfirmed";
+    if (channel->confirms && !window_grow(&channel->window)) {
+        return bus_refuse(bus, "publish: too many publications are unconfirmed");
     }
-    if (wrong != NULL) {
-        return bus_refuse(bus, "publish: %s", wrong);
-    }
+    return 0;
+}
+
+int bus_publish_outgoing(struct bus *bus, uint16_t number, const struct bus_outgoing *o,
+                         uint64_t *ret_number)
+{
+    struct bus_channel *channel = bus_channel_opened(bus, number);
     uint64_t id = ++bus->last_number;
-    int rc = send_publication(bus, number, p, id);
+    int rc = send_outgoing(bus, number, o);
+
     if (rc == 0 && channel->confirms) {
         *window_at(&channel->window, channel->window.count++) = id;
     }
@@ -219,6 +223,26 @@ int bus_publish(struct bus *bus, uint16_t number, const struct bus_publication *
         *ret_number = id;
     }
     return rc;
+}
+
+int bus_publish(struct bus *bus, uint16_t number, const struct bus_publication *p,
+                uint64_t *ret_number)
+{
+    amqp_table_entry_t entries[BUS_FIELDS_MAX];
+    amqp_field_value_t key;
+    amqp_basic_properties_t properties;
+    const char *wrong = what_is_wrong(p);
+    int rc = bus_publish_ready(bus, number);
+
+    if (rc == 0 && wrong != NULL) {
+        rc = bus_refuse(bus, "publish: %s", wrong);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    set_properties(&properties, p, entries, &key, bus->last_number + 1);
+    const struct bus_outgoing o = {p->exchange, p->routing_key, &properties, p->body, p->body_len};
+    return bus_publish_outgoing(bus, number, &o, ret_number);
 }
 
 /* Decides the i-th place, if it is still open. */

@@ -117,3 +117,25 @@ void utf8_copy_safe(char *ret_text, size_t size, const char *text, size_t len)
     }
     ret_text[used] = '\0';
 }
+
+void utf8_copy_printable(char *ret_text, size_t size, const char *text, size_t len)
+{
+    size_t used = 0;
+    for (size_t at = 0; at < len;) {
+        uint32_t c = 0;
+        size_t n = utf8_decode(text + at, len - at, &c);
+        bool is_control = c != '\n' && c != '\t' && (c < 0x20 || (c >= 0x7f && c <= 0x9f));
+        size_t width = n == 0 || is_control ? 1 : n;
+        if (used + width >= size) {
+            break;
+        }
+        if (n == 0 || is_control) {
+            ret_text[used] = n == 0 ? '?' : ' ';
+        } else {
+            memcpy(ret_text + used, text + at, n);
+        }
+        used += width;
+        at += n > 0 ? n : 1;
+    }
+    ret_text[used] = '\0';
+}

@@ -24,4 +24,9 @@ size_t utf8_invalid_at(const char *text, size_t len);
  * not UTF-8 become \xNN, and it ends, with a NUL, between two characters within size (above 0). */
 void utf8_copy_safe(char *ret_text, size_t size, const char *text, size_t len);
 
+/* Copies foreign text for people to read: its line feeds and tabs stay, other control bytes become
+ * spaces and what is not UTF-8 "?". It ends, with a NUL, between two characters within size (above
+ * 0). */
+void utf8_copy_printable(char *ret_text, size_t size, const char *text, size_t len);
+
 #endif

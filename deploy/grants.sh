@@ -1,5 +1,5 @@
 #!/bin/bash
-# Prints the SQL that lets the worker's database user do what mih-worker does, and nothing else:
+# Prints the SQL that lets the worker's database user do what mih-worker and mih-replayer do, and nothing else:
 #
 #   deploy/grants.sh --database moodle --prefix mdl_ --user mih --host 10.0.0.7 \
 #       --password-file /etc/mih/database.password | mariadb
@@ -7,8 +7,9 @@
 # The user may read services, rules and, through a view, the hub's site identifier of config_plugins;
 # work on the outbox, the bindings and the table of worker processes; update the state of circuit
 # breakers; add to the log; add to and update the index of dead letters and the table of replays, but
-# never delete from them or change what was asked for. It sees no users, no courses, no other setting of Moodle, and may not
-# change a service or a rule. tests/integration/test_grants.py holds every statement against this.
+# never delete from them or change what was asked for; disable a rule whose address is gone. It sees no users, no courses, no
+# other setting of Moodle, and may not change a service, or what a rule says. tests/integration/test_database.py holds every
+# statement against this.
 #
 #   --database NAME       Moodle's database (moodle)
 #   --prefix PREFIX       prefix of Moodle's tables (mdl_)
@@ -70,7 +71,7 @@ fi
 [[ -z $connections ]] || echo "ALTER USER $account WITH MAX_USER_CONNECTIONS $connections;"
 cat <<EOF
 GRANT SELECT ON ${hub}_svc TO $account;
-GRANT SELECT ON ${hub}_rules TO $account;
+GRANT SELECT, UPDATE (enabled, timemodified, timedisabled, disabledreason) ON ${hub}_rules TO $account;
 GRANT SELECT, INSERT, UPDATE (state, failure_count, last_failure, timemodified, trips, retryat, holder)
   ON ${hub}_cb TO $account;
 GRANT INSERT ON ${hub}_log TO $account;

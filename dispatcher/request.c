@@ -30,6 +30,7 @@ struct build {
     const struct envelope *event;
     char *reason;
     size_t reason_size;
+    const struct request_payload *again; /* NULL: render */
 };
 
 void request_init(struct request *r)
@@ -47,6 +48,7 @@ void request_reset(struct request *r)
     r->method[0] = '\0';
     r->raw_body = NULL;
     r->raw_body_len = 0;
+    r->query_at = 0;
     r->n_headers = 0;
     r->webhook_id[0] = '\0';
     buf_reset(&r->url);
@@ -139,6 +141,28 @@ static int parse_payload(const struct build *b, struct json_object **ret_payload
     return r;
 }
 
+static bool is_get(const struct request *r)
+{
+    return strcmp(r->method, "GET") == 0;
+}
+
+/* Puts the mark behind the URL that a query begins with, or goes on with. */
+static void begin_query(struct request *request)
+{
+    bool has_query = strchr(buf_text(&request->url), '?') != NULL;
+    buf_addc(&request->url, has_query ? '&' : '?');
+    request->query_at = request->url.len;
+}
+
+/* No pairs: no mark either. */
+static void end_query(struct request *request)
+{
+    if (request->url.len > 0 && request->url.len == request->query_at) {
+        request->url.data[--request->url.len] = '\0';
+        request->query_at = request->url.len;
+    }
+}
+
 /* The payload as a query, behind the URL. Only objects and arrays have one. */
 static int build_query(const struct build *b)
 {
@@ -150,31 +174,65 @@ static int build_query(const struct build *b)
     if (r < 0) {
         return r;
     }
-    size_t before = request->url.len;
-    bool has_query = strchr(buf_text(&request->url), '?') != NULL;
     if (!json_object_is_type(payload, json_type_object) &&
         !json_object_is_type(payload, json_type_array)) {
         r = refuse(b, "GET needs a payload that is an object or an array");
     } else {
-        buf_addc(&request->url, has_query ? '&' : '?');
+        begin_query(request);
         r = query_add(&request->url, payload);
         r = r == -EMSGSIZE ? refuse(b, "a key of the query is too long") : r;
         r = r < 0 ? r : check_size(b, &request->url, "URL");
     }
-    if (r == 0 && request->url.len == before + 1) { /* no pairs: no mark either */
-        request->url.data[--request->url.len] = '\0';
+    if (r == 0) {
+        end_query(request);
     }
     json_object_put(payload);
     buf_reset(&request->body);
     return r;
 }
 
+/* What query_add() writes, and what else RFC 3986 lets stand in a query. */
+static bool is_query(const struct request_payload *payload)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                  "-._~%!$&'()*+,;=:@/?";
+    for (size_t i = 0; i < payload->len; i++) {
+        if (!payload->bytes[i] || !strchr(allowed, payload->bytes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int repeat_payload(const struct build *b)
+{
+    struct request *request = b->request;
+    if (!is_get(request)) {
+        request->raw_body = b->again->bytes;
+        request->raw_body_len = b->again->len;
+        return 0;
+    }
+    if (!is_query(b->again)) {
+        return refuse(b,
+                      "what was sent before is no query string, and the rule's method is GET now");
+    }
+    begin_query(request);
+    buf_add(&request->url, b->again->bytes, b->again->len);
+    int r = check_size(b, &request->url, "URL");
+    if (r == 0) {
+        end_query(request);
+    }
+    return r;
+}
+
 static int build_payload(const struct build *b)
 {
     struct request *request = b->request;
-    bool is_get = strcmp(request->method, "GET") == 0;
+    if (b->again) {
+        return repeat_payload(b);
+    }
     if (!request->rule->payload) {
-        if (is_get) {
+        if (is_get(request)) {
             return build_query(b);
         }
         request->raw_body = b->event->body;
@@ -186,7 +244,7 @@ static int build_payload(const struct build *b)
     if (r < 0) {
         return r;
     }
-    if (is_get) {
+    if (is_get(request)) {
         return build_query(b);
     }
     if (strcmp(buf_text(&request->body), "[]") == 0) {
@@ -325,7 +383,7 @@ static int build_headers(const struct build *b, int64_t now_s)
     if (error < 0) {
         return error;
     }
-    if (strcmp(r->method, "GET") != 0) {
+    if (!is_get(r)) {
         r->headers[r->n_headers++] = content_type;
     }
     r->headers[r->n_headers++] = accept;
@@ -338,24 +396,40 @@ static int build_headers(const struct build *b, int64_t now_s)
     return 0;
 }
 
-/* Seven arguments: the reason takes two, and a struct for them would be copied by every caller. */
-// NOLINTNEXTLINE(readability-function-size)
-int request_build(struct request *r, const struct service *service, const struct rule *rule,
-                  const struct envelope *event, int64_t now_s, char *ret_reason, size_t reason_size)
+static int build(const struct build *b, const struct service *service, const struct rule *rule,
+                 int64_t now_s)
 {
-    const struct build b = {r, event, ret_reason, reason_size};
+    struct request *r = b->request;
     request_reset(r);
     r->service = service;
     r->rule = rule;
     memcpy(r->method, rule->method, sizeof(r->method));
     const char *fault = service->fault ? service->fault : rule->fault;
     if (fault) {
-        (void)snprintf(ret_reason, reason_size, "%s", fault);
+        (void)snprintf(b->reason, b->reason_size, "%s", fault);
         return -EBADMSG;
     }
-    int error = build_url(&b);
-    error = error < 0 ? error : build_payload(&b);
-    return error < 0 ? error : build_headers(&b, now_s);
+    int error = build_url(b);
+    error = error < 0 ? error : build_payload(b);
+    return error < 0 ? error : build_headers(b, now_s);
+}
+
+/* Seven arguments: the reason takes two, and a struct for them would be copied by every caller. */
+// NOLINTNEXTLINE(readability-function-size)
+int request_build(struct request *r, const struct service *service, const struct rule *rule,
+                  const struct envelope *event, int64_t now_s, char *ret_reason, size_t reason_size)
+{
+    const struct build b = {r, event, ret_reason, reason_size, NULL};
+    return build(&b, service, rule, now_s);
+}
+
+// NOLINTNEXTLINE(readability-function-size): as above
+int request_build_again(struct request *r, const struct rule *rule, const struct envelope *event,
+                        const struct request_payload *payload, int64_t now_s, char *ret_reason,
+                        size_t reason_size)
+{
+    const struct build b = {r, event, ret_reason, reason_size, payload};
+    return build(&b, rule->service, rule, now_s);
 }
 
 const char *request_body(const struct request *r, size_t *ret_len)
@@ -366,4 +440,16 @@ const char *request_body(const struct request *r, size_t *ret_len)
     }
     *ret_len = r->body.len;
     return buf_text(&r->body);
+}
+
+struct request_payload request_payload(const struct request *r)
+{
+    struct request_payload p;
+    if (is_get(r)) {
+        p.bytes = buf_text(&r->url) + r->query_at;
+        p.len = r->url.len - r->query_at;
+    } else {
+        p.bytes = request_body(r, &p.len);
+    }
+    return p;
 }

@@ -33,8 +33,10 @@ struct request {
     char method[12];
     struct buf url;
     struct buf body;      /* empty for GET; else sent with Content-Type */
-    const char *raw_body; /* instead of body: the event's own bytes, borrowed */
+    const char *raw_body; /* instead of body: ready bytes (the event's, the sent ones), borrowed */
     size_t raw_body_len;
+    size_t
+        query_at; /* of GET: where in url the payload's pairs begin; its end when there are none */
     char *headers[REQUEST_MAX_HEADERS]; /* "Name: value"; point into header_text or the service */
     size_t n_headers;
     struct buf header_text;
@@ -52,7 +54,24 @@ int request_build(struct request *r, const struct service *service, const struct
                   const struct envelope *event, int64_t now_s, char *ret_reason, size_t reason_size)
     __attribute__((warn_unused_result));
 
+/* A payload that was made before. */
+struct request_payload {
+    const char *bytes; /* may hold NUL */
+    size_t len;
+};
+
+/* The same with a payload as request_payload() gave it when the message was sent before, byte for
+ * byte, whatever the rule's template is today: the body, or for GET the pairs of the query. Its
+ * bytes are borrowed until the request has been sent. -EBADMSG also when GET is to send what is no
+ * query. */
+int request_build_again(struct request *r, const struct rule *rule, const struct envelope *event,
+                        const struct request_payload *payload, int64_t now_s, char *ret_reason,
+                        size_t reason_size) __attribute__((warn_unused_result));
+
 /* The body that is sent, whichever it is; "" when there is none. */
 const char *request_body(const struct request *r, size_t *ret_len);
+
+/* What the rule's template, or the event, came to: the body, or for GET the pairs of the query. */
+struct request_payload request_payload(const struct request *r);
 
 #endif

@@ -34,6 +34,7 @@ enum {
     MAX_CONNECTIONS = 1024, /* kept alive at the same time */
     MAX_IDLE_CALLS = 256,   /* easy handles kept for later */
     OVERDUE_MS = 10000,     /* beyond the time-out: curl should have ended the call long since */
+    OVERSLEPT_MS = 1000,    /* the same, when the loop ran: curl ends it within some milliseconds */
     KEPT_BODY_BYTES = 4096, /* of a call's buffer when it is idle */
     MAX_CONNECTION_AGE_S = 300,
     READ_BYTES = 1024, /* answers are small, and curl takes this buffer anew for every transfer:
@@ -382,6 +383,7 @@ static void note_trouble(struct call *call, CURLcode code, struct outcome *o)
         .code = code,
         .words = call->words,
         .local_errno = call->local_errno,
+        .overslept = timing_mono_us() - call->start_us > (call->timeout_ms + OVERSLEPT_MS) * 1000,
         .header_too_large = call->header_too_large,
         .body_too_large = call->body_too_large,
     };

@@ -14,9 +14,10 @@
 /* What the transport knows about a failed transfer beyond curl's code. */
 struct resttrouble {
     CURLcode code;
-    const char *words;     /* curl's own words; "" when it had none */
-    int local_errno;       /* set when a socket could not be opened, else 0 */
-    bool answer_began;     /* at least one byte of the answer arrived */
+    const char *words; /* curl's own words; "" when it had none */
+    int local_errno;   /* set when a socket could not be opened, else 0 */
+    bool overslept;    /* a time-out noticed long after it was due: we stood still, not the peer */
+    bool answer_began; /* at least one byte of the answer arrived */
     bool header_too_large; /* we ended it: more header bytes than are accepted */
     bool body_too_large;   /* we ended it: a larger body than is accepted */
 };

@@ -162,3 +162,9 @@ bool url_has_dot_segment(const char *path)
         }
     }
 }
+
+void url_host(const char *url, char *ret_host, size_t size)
+{
+    const char *authority = url + scheme_length(url);
+    (void)snprintf(ret_host, size, "%.*s", (int)strcspn(authority, "/?#"), authority);
+}

@@ -29,4 +29,8 @@ bool url_is_unwanted(unsigned char byte);
 /* True when the path (up to "?") has a segment that is "." or "..", however it is written. */
 bool url_has_dot_segment(const char *path);
 
+/* Copies host and port of a URL that url_check_base() accepted, or was built on one, cut to size;
+ * for logs. */
+void url_host(const char *url, char *ret_host, size_t size);
+
 #endif

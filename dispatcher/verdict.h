@@ -19,7 +19,7 @@ enum outcome_kind {
     OUTCOME_BROKEN,    /* reset, partial, empty or garbled answer, answer too large */
     OUTCOME_TLS,       /* certificate not valid, handshake refused */
     OUTCOME_INVALID,   /* the request itself cannot be sent: URL, header, template, policy */
-    OUTCOME_LOCAL,     /* our own fault: out of memory or descriptors */
+    OUTCOME_LOCAL,     /* our own fault: out of memory or descriptors, stopped for a while */
     OUTCOME_CANCELLED, /* given up by us, at shutdown */
 };
 

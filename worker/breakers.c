@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/timing.h"
 #include "dispatcher/breaker.h"
+#include "worker/hint.h"
 #include "worker/store.h"
 
 enum { RENEW_MS = 15000, CLAIM_AGAIN_MS = 1000, LEASE_LOOK_MS = 15000, MAX_CHANGES = 64 };
@@ -72,31 +73,6 @@ static struct entry *find_or_add(struct breakers *b, int64_t service_id)
     e->next = b->entries;
     b->entries = e;
     return e;
-}
-
-/* The others look at the table when they hear of it. Lost hints cost them a poll interval. */
-static void hint_sent(void *context, enum publish_result result, const char *reason)
-{
-    (void)context, (void)result, (void)reason;
-}
-
-static void send_hint(const struct breakers *b, int64_t service_id)
-{
-    char body[80];
-    int n = snprintf(body, sizeof body, "{\"breaker\":%lld}", (long long)service_id);
-
-    (void)!publisher_submit(b->ctx->publisher,
-                            &(struct bus_publication){
-                                .exchange = b->ctx->names.control,
-                                .routing_key = "",
-                                .message_id = "",
-                                .type = "breaker",
-                                .app_id = "",
-                                .content_type = "application/json",
-                                .body = body,
-                                .body_len = (size_t)n,
-                            },
-                            hint_sent, NULL);
 }
 
 static struct db_value number(int64_t value)
@@ -245,7 +221,7 @@ static void take_outcome(struct breakers *b, struct entry *e, const struct chang
         }
     }
     if (result == 0 && c->step != STEP_RENEW && c->changed > 0)
-        send_hint(b, e->service_id);
+        hint_send(b->ctx, "breaker", e->service_id); /* the others look at the table */
 }
 
 static void change_done(struct store_job *job, int result, const char *reason)

@@ -11,10 +11,12 @@
 
 #include "common/log.h"
 #include "common/timing.h"
+#include "worker/attempt.h"
 #include "worker/breakers.h"
 #include "worker/catalog_loader.h"
 #include "worker/childlink.h"
 #include "worker/context.h"
+#include "worker/deadnotes.h"
 #include "worker/election.h"
 #include "worker/followup.h"
 #include "worker/heartbeat.h"
@@ -22,6 +24,8 @@
 #include "worker/job.h"
 #include "worker/lane.h"
 #include "worker/relay.h"
+#include "worker/ruleoff.h"
+#include "worker/seenmap.h"
 #include "worker/store.h"
 #include "worker/topology.h"
 
@@ -49,6 +53,8 @@ struct child {
     struct topology *topology;
     struct followups *letters;
     struct intake *intake;
+    struct seenmap seen;
+    uint64_t repeats_told; /* of counters.repeats */
     struct event *signals[5];
     struct event *second;
     struct event *leave_changed;
@@ -305,17 +311,29 @@ static void report(struct child *c)
     if (c->link_fd < 0)
         return;
     c->ready = c->ready || (c->has_rules && intake_connected(c->intake));
-    r = childlink_report(c->link_fd,
-                         &(struct child_report){
-                             .ready = c->ready,
-                             .connected = intake_connected(c->intake),
-                             .idle = has_reason_to_wait(c),
-                             .quiet = c->phase == PHASE_QUIET,
-                             .in_flight = (uint32_t)n->inflight,
-                             .progress = n->delivered + n->skipped + n->retried + n->dead,
-                         });
+    r = childlink_report(
+        c->link_fd, &(struct child_report){
+                        .ready = c->ready,
+                        .connected = intake_connected(c->intake),
+                        .idle = has_reason_to_wait(c),
+                        .quiet = c->phase == PHASE_QUIET,
+                        .in_flight = (uint32_t)n->inflight,
+                        .progress = n->delivered + n->skipped + n->repeats + n->retried + n->dead,
+                    });
     if (r == -EPIPE)
         drain(c); /* the supervisor is gone, and with it whoever would stop this process */
+}
+
+static void tell_repeats(struct child *c)
+{
+    uint64_t repeats = c->ctx.counters.repeats;
+
+    if (repeats == c->repeats_told)
+        return;
+    log_info("delivered before: not sent again", "repeats",
+             log_number((int64_t)(repeats - c->repeats_told)), "since_start",
+             log_number((int64_t)repeats), NULL);
+    c->repeats_told = repeats;
 }
 
 static void on_second(evutil_socket_t fd, short what, void *context)
@@ -330,6 +348,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
     else
         topology_tick(c->topology);
     c->ctx.queues_doubted = false;
+    tell_repeats(c);
     report(c);
 }
 
@@ -375,6 +394,9 @@ static int make_context(struct child *c)
         .max_bytes = (size_t)s->worker_max_event_bytes,
         .max_depth = ENVELOPE_MAX_DEPTH,
     };
+    seenmap_attach(&c->seen);
+    c->ctx.seen = c->seen.seen;
+    c->ctx.seen_owner = seen_owner(&c->ctx.seen, (unsigned)c->number);
     names_init(&c->ctx.names, s->broker_namespace, s->broker_events_exchange);
     snprintf(c->connection_name, sizeof c->connection_name, "mih-worker %d/%d", (int)getpid(),
              c->number);
@@ -402,7 +424,7 @@ static int make_broker_side(struct child *c)
                           &c->ctx.publisher);
 
     if (r == 0)
-        r = followups_new(&c->ctx, lane_followup_done, &c->letters);
+        r = followups_new(&c->ctx, attempt_followed, &c->letters);
     if (r == 0)
         r = intake_new(&c->ctx, &c->consume_options, c->letters,
                        &(struct intake_hooks){.context = c, .on_hint = on_hint}, &c->intake);
@@ -426,6 +448,10 @@ static int make_database_side(struct child *c)
                       &c->relay);
     if (r == 0)
         r = heartbeat_new(c->ctx.base, c->store, &c->ctx.counters, &c->heartbeat);
+    if (r == 0)
+        r = deadnotes_new(c->ctx.base, c->store, &c->ctx.deadnotes);
+    if (r == 0)
+        r = ruleoff_new(&c->ctx, c->store, &c->ctx.ruleoff);
     if (r == 0)
         r = breakers_new(&c->ctx, c->store, heartbeat_instance(c->heartbeat), on_leave_changed, c,
                          &c->ctx.breakers);
@@ -489,11 +515,14 @@ static void unmake(struct child *c)
     heartbeat_free(c->heartbeat);
     election_free(c->election);
     loader_free(c->loader);
+    ruleoff_free(c->ctx.ruleoff);
+    deadnotes_free(c->ctx.deadnotes);
     store_free(c->store, STORE_GRACE_MS);
     topology_free(c->topology);
     followups_free(c->letters);
     intake_free(c->intake);
     job_pools_free();
+    seenmap_release(&c->seen);
     if (c->ctx.base)
         event_base_free(c->ctx.base);
 }

@@ -1,5 +1,6 @@
 #include "worker/children.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -17,6 +18,8 @@
 #include "worker/restart.h"
 
 enum { TICK_S = 1, ABORT_GRACE_MS = 5000, DRAIN_GRACE_MS = 6000, NEVER = 0 };
+
+static_assert((int)CHILDREN_MAX <= (int)SEEN_OWNERS, "every child can be told apart in the store");
 
 /* One number of the fleet. It exists as long as children does, whether it runs or not. */
 struct child {
@@ -220,6 +223,7 @@ static void ended(struct child *child, int status)
     child->pid = 0;
     child->kill_ms = NEVER;
     close_link(child);
+    seen_owner_ended(&c->options.seen, child->number);
     child->refused = WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG;
     if (c->stopping || child->number >= c->wanted)
         does = "nothing: as asked";
@@ -305,6 +309,12 @@ void children_set_limits(struct children *c, int64_t silence_ms, int64_t drain_m
 {
     c->options.silence_ms = silence_ms;
     c->options.drain_ms = drain_ms;
+}
+
+void children_set_seen(struct children *c, int seen_fd, const struct seen *seen)
+{
+    c->options.spawn.seen_fd = seen_fd;
+    c->options.seen = *seen;
 }
 
 static struct child *child_at(struct children *c, unsigned number)

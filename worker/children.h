@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dispatcher/seen.h"
 #include "worker/spawn.h"
 
 struct event_base;
@@ -24,6 +25,7 @@ struct children_options {
     struct spawn_options spawn;
     int64_t silence_ms; /* a child is killed when it is silent for this long */
     int64_t drain_ms;   /* a child that is told to end is killed after this long and 6 s */
+    struct seen seen;   /* the store behind spawn.seen_fd: is told of each child that ended */
 };
 
 struct children_summary {
@@ -45,6 +47,9 @@ int children_new(struct event_base *base, const struct children_options *options
 
 /* Takes new limits; the program and the path of the configuration stay. */
 void children_set_limits(struct children *c, int64_t silence_ms, int64_t drain_ms);
+
+/* Children that are started from now on get this store of delivered pairs; both are borrowed. */
+void children_set_seen(struct children *c, int seen_fd, const struct seen *seen);
 
 /* Makes n the number of children, n <= CHILDREN_MAX: starts what is missing, drains the rest. */
 void children_resize(struct children *c, unsigned n);

@@ -5,6 +5,7 @@
 #define MIH_WORKER_CONTEXT_H
 
 #include "common/envelope.h"
+#include "dispatcher/seen.h"
 #include "dispatcher/transport.h"
 #include "worker/counters.h"
 #include "worker/names.h"
@@ -12,7 +13,9 @@
 #include "worker/settings.h"
 
 struct breakers;
+struct deadnotes;
 struct event_base;
+struct ruleoff;
 
 struct context {
     const struct settings *settings;
@@ -21,9 +24,13 @@ struct context {
     struct publisher *publisher;
     struct transport *rest;
     struct breakers *breakers;
+    struct deadnotes *deadnotes;
+    struct ruleoff *ruleoff;
     struct envelope_limits limits;
     struct counters counters;
-    unsigned processes; /* of the fleet, as the last look found; 0: not known yet */
+    struct seen seen;    /* delivered pairs, shared by the processes of this host */
+    uint32_t seen_owner; /* this process in there */
+    unsigned processes;  /* of the fleet, as the last look found; 0: not known yet */
     /* When the last look at the rules that succeeded began (monotonic ms). */
     int64_t rules_checked_ms;
     bool rules_doubted;  /* some message waits for a newer look: look now */

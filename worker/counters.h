@@ -11,6 +11,7 @@ struct counters {
     uint64_t received;   /* messages taken from the queues */
     uint64_t delivered;  /* requests that succeeded */
     uint64_t skipped;    /* messages that no rule wanted any more */
+    uint64_t repeats;    /* requests not sent, because an earlier copy was delivered */
     uint64_t retried;    /* retries written */
     uint64_t dead;       /* dead letters written */
     uint64_t inflight;   /* requests under way now */

@@ -7,13 +7,15 @@
 
 #include "common/log.h"
 #include "common/timing.h"
-#include "dispatcher/retry.h"
+#include "worker/attempt.h"
 #include "worker/lane.h"
+#include "worker/replayed.h"
 
-enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000, BUDGET_WAIT_MS = 5000, BUDGET_SPREAD_MS = 25000 };
+enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000 };
 
 static const char doubt_reason[] = "policy: no rule known to this process wants the event, and the"
                                    " rules in the database could not be read since it came";
+static const char gone_reason[] = "policy: its rule is gone or disabled";
 
 void delivery_queue(struct lane *lane, struct job *job)
 {
@@ -25,7 +27,7 @@ void delivery_queue(struct lane *lane, struct job *job)
     lane->waiting++;
 }
 
-static struct job *unqueue_first(struct lane *lane)
+struct job *delivery_unqueue(struct lane *lane)
 {
     struct job *job = lane->waiting_first;
 
@@ -37,8 +39,7 @@ static struct job *unqueue_first(struct lane *lane)
     return job;
 }
 
-/* The message has no attempt under way any more and none to start. */
-static void job_end(struct job *job)
+void delivery_end(struct job *job)
 {
     struct lane *lane = job->lane;
 
@@ -54,198 +55,7 @@ void delivery_abandon(struct job *job)
     job->abandoned = true;
     job->next_rule = job->n_rules;
     if (job->open == 0)
-        job_end(job);
-}
-
-static void attempt_end(struct attempt *a)
-{
-    struct job *job = a->job;
-
-    attempt_put(a);
-    job->open--;
-    if (job->open == 0 && job->next_rule == job->n_rules)
-        job_end(job);
-}
-
-void lane_followup_done(struct attempt *a, enum followup_end end)
-{
-    if (end == FOLLOWUP_SAFE) {
-        a->job->followed++;
-        if (a->retry_ms > 0)
-            a->job->lane->ctx->counters.retried++;
-        else
-            a->job->lane->ctx->counters.dead++;
-    } else if (end == FOLLOWUP_REJECTED) {
-        a->job->abandoned = true; /* the rejection has settled it */
-        a->job->lane->ctx->counters.dead++;
-    } else {
-        a->job->abandoned = true;
-    }
-    attempt_end(a);
-}
-
-/* One line a second and lane at most; retries and dead letters hold every reason. */
-static void report(const struct attempt *a)
-{
-    struct lane *lane = a->job->lane;
-
-    if (!log_every(&lane->reported_s, 1, timing_unix_s())) {
-        lane->unreported++;
-        return;
-    }
-    log_warning(a->retry_ms > 0 ? "not delivered: will be tried again"
-                                : "not delivered: to the dead letters",
-                "service_id", log_number(lane->service_id), "rule",
-                log_number(a->rule ? a->rule->id : 0), "message_id", a->job->message_id, "reason",
-                a->verdict.reason, "not_logged", log_number(lane->unreported), NULL);
-    lane->unreported = 0;
-}
-
-static void follow_up(struct attempt *a)
-{
-    report(a);
-    followups_add(a->job->lane->letters, a);
-}
-
-/* Nothing was sent: the message or the rule is at fault. */
-static void refuse(struct attempt *a, const char *reason)
-{
-    a->verdict = (struct verdict){.kind = VERDICT_REJECT, .breaker = BREAKER_NEUTRAL};
-    snprintf(a->verdict.reason, sizeof a->verdict.reason, "%s", reason);
-    follow_up(a);
-}
-
-/* Failed, and worth another try: when, or not any more. */
-static void retry_or_give_up(struct attempt *a)
-{
-    const struct service *service = a->request.service;
-    struct retry_plan plan;
-
-    retry_plan_make(&service->retry, &a->verdict, (unsigned)a->attempts, timing_random(1000),
-                    &plan);
-    a->retry_ms = plan.give_up ? 0 : retry_grid_step(plan.delay_ms);
-    follow_up(a);
-}
-
-/* What the answer tells of the service, for its breaker and its pace. */
-static void note_result(const struct attempt *a, const struct outcome *outcome)
-{
-    struct lane *lane = a->job->lane;
-
-    if (a->verdict.kind == VERDICT_DELIVERED)
-        pace_success(&lane->pace);
-    else if (a->verdict.lower_concurrency)
-        pace_lower(&lane->pace, a->begun_ms, timing_mono_ms());
-    if (outcome->kind != OUTCOME_LOCAL && outcome->kind != OUTCOME_INVALID)
-        breakers_result(lane->ctx->breakers, a->request.service, a->probe, a->verdict.breaker,
-                        a->begun_ms);
-}
-
-static void on_answer(void *context, const struct outcome *outcome, const char *body,
-                      size_t body_len)
-{
-    struct attempt *a = context;
-    struct lane *lane = a->job->lane;
-
-    (void)body;
-    (void)body_len;
-    lane->active--;
-    lane->ctx->counters.inflight--;
-    if (outcome->kind == OUTCOME_CANCELLED) {
-        a->job->abandoned = true;
-        attempt_end(a);
-        return;
-    }
-    verdict_of(outcome, &a->verdict);
-    /* A probe is no attempt at the message: an outage of days must not use them up. */
-    a->attempts += a->verdict.counts && !a->probe;
-    note_result(a, outcome);
-    if (a->verdict.kind == VERDICT_DELIVERED) {
-        a->job->delivered++;
-        lane->ctx->counters.delivered++;
-        attempt_end(a);
-    } else if (a->verdict.kind == VERDICT_RETRY) {
-        retry_or_give_up(a);
-    } else {
-        follow_up(a);
-    }
-    delivery_pump(lane);
-}
-
-/* Out of memory in the middle of a message: its other rules are not started either. */
-static void give_back_begun(struct attempt *a)
-{
-    struct job *job = a->job;
-
-    if (job->lane->waiting_first == job)
-        unqueue_first(job->lane);
-    job->next_rule = job->n_rules;
-    if (!job->abandoned)
-        settler_give_back(&job->lane->settler, job->epoch, job->tag);
-    job->abandoned = true;
-    attempt_end(a);
-}
-
-/* Retries must not keep first attempts from a service that is barely coping. */
-static bool has_budget(const struct attempt *a)
-{
-    struct lane *lane = a->job->lane;
-
-    if (a->attempts == 0) {
-        retrybudget_request(&lane->budget, timing_mono_us());
-        return true;
-    }
-    return retrybudget_take(&lane->budget, timing_mono_us()) == 0;
-}
-
-/* Not sent, and not counted: it waits in the broker and comes back. */
-static void postpone(struct attempt *a, const char *reason, int64_t delay_ms)
-{
-    a->verdict = (struct verdict){.kind = VERDICT_RETRY, .breaker = BREAKER_NEUTRAL};
-    snprintf(a->verdict.reason, sizeof a->verdict.reason, "%s", reason);
-    a->retry_ms = retry_grid_step(delay_ms);
-    follow_up(a);
-}
-
-static void attempt_start(struct attempt *a, const struct service *service)
-{
-    struct lane *lane = a->job->lane;
-    struct transport *rest = lane->ctx->rest;
-    enum breaker_leave leave = breakers_leave(lane->ctx->breakers, service->id);
-    char reason[VERDICT_REASON_SIZE];
-    int r = request_build(&a->request, service, a->rule, &a->job->event, timing_unix_s(), reason,
-                          sizeof reason);
-
-    if (r == -ENOMEM) {
-        give_back_begun(a);
-        return;
-    }
-    if (r < 0) {
-        refuse(a, reason);
-        return;
-    }
-    if (!has_budget(a)) {
-        postpone(a, "hold: too many retries at once",
-                 BUDGET_WAIT_MS + timing_random(BUDGET_SPREAD_MS));
-        return;
-    }
-    if (leave == BREAKER_LEAVE_NONE) { /* the breaker opened between two of its rules */
-        postpone(a, "hold: breaker open", service->cb_cooldown_ms);
-        return;
-    }
-    a->rendered = true;
-    a->probe = leave == BREAKER_LEAVE_ONE;
-    a->begun_ms = timing_mono_ms();
-    lane->active++;
-    lane->ctx->counters.inflight++;
-    r = rest->ops->send(rest, &a->request, on_answer, a);
-    if (r < 0) {
-        lane->active--;
-        lane->ctx->counters.inflight--;
-        snprintf(reason, sizeof reason, "local: the request could not be started: %s",
-                 strerror(-r));
-        refuse(a, reason);
-    }
+        delivery_end(job);
 }
 
 static void add_match(void *context, const struct rule *rule)
@@ -289,7 +99,7 @@ static void refuse_message(struct job *job, const char *reason)
     }
     job->next_rule = job->n_rules;
     job->open++;
-    refuse(a, reason);
+    attempt_refuse(a, reason);
 }
 
 void delivery_refuse_large(struct job *job)
@@ -323,10 +133,13 @@ static void skip(struct job *job)
 
     job->next_rule = job->n_rules;
     if (job->abandoned) {
-        job_end(job);
+        delivery_end(job);
+    } else if (lane->ctx->rules_checked_ms > job->arrived_ms && job->replayed) {
+        refuse_message(job,
+                       gone_reason); /* somebody asked for it and waits for what becomes of it */
     } else if (lane->ctx->rules_checked_ms > job->arrived_ms) {
         lane->ctx->counters.skipped++;
-        job_end(job);
+        delivery_end(job);
     } else if (!may_doubt_on(lane, job, timing_mono_ms())) {
         refuse_message(job, doubt_reason);
     } else {
@@ -398,6 +211,7 @@ static bool job_begin(struct job *job)
                        reason, sizeof reason);
     if (r == 0) {
         job->parsed = true;
+        seen_id_parse(job->event.message_id, &job->id);
         match_rules(job, lane->service);
         if (job->n_rules > 0 && !job->abandoned)
             return true;
@@ -422,7 +236,7 @@ static void start_next(struct lane *lane)
 
     if (!job->parsed) {
         /* It leaves the queue while it begins: a dead letter may end it inside of the call. */
-        unqueue_first(lane);
+        delivery_unqueue(lane);
         if (!job_begin(job))
             return;
         job->next = lane->waiting_first;
@@ -433,14 +247,14 @@ static void start_next(struct lane *lane)
     }
     a = attempt_take(job, job->rules[job->next_rule]);
     if (!a) {
-        unqueue_first(lane);
+        delivery_unqueue(lane);
         give_back(job);
         return;
     }
     service = job->rules[job->next_rule]->service;
     job->open++;
     if (++job->next_rule == job->n_rules)
-        unqueue_first(lane);
+        delivery_unqueue(lane);
     attempt_start(a, service);
 }
 

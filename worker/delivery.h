@@ -1,6 +1,6 @@
 /*
- * From a message to its settlement: parse, match, render, send, judge, settle or dead-letter.
- * Works on a lane's waiting jobs within the lane's limit of requests at once.
+ * From a message to its settlement: parse, match, start an attempt (attempt.h) for each rule,
+ * settle. Works on a lane's waiting jobs within the lane's limit of requests at once.
  */
 #ifndef MIH_WORKER_DELIVERY_H
 #define MIH_WORKER_DELIVERY_H
@@ -12,6 +12,13 @@ struct lane;
 
 /* Puts a job at the end of the lane's waiting queue. */
 void delivery_queue(struct lane *lane, struct job *job);
+
+/* Takes the first one out of it. */
+struct job *delivery_unqueue(struct lane *lane);
+
+/* The message has no attempt under way any more and none to start: it is settled, unless it was
+ * abandoned, and gone. */
+void delivery_end(struct job *job);
 
 /* A job that is in no queue, and larger than events may be: a dead letter at once. */
 void delivery_refuse_large(struct job *job);

@@ -4,12 +4,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/timing.h"
 #include "worker/lane.h"
+#include "worker/repeats.h"
+#include "worker/replayed.h"
 
-enum { RENDERED_MAX = 64 * 1024, MAX_FIELDS = 8 };
+enum { MAX_FIELDS = 12 };
 
 struct followups {
     struct context *ctx;
@@ -69,6 +72,7 @@ static void on_published(void *context, enum publish_result result, const char *
     struct followups *d = a->job->lane->letters;
 
     (void)reason;
+    a->republished |= result == PUBLISH_LOST || result == PUBLISH_NACKED;
     if (result == PUBLISH_CONFIRMED)
         end(d, a, FOLLOWUP_SAFE);
     else
@@ -81,7 +85,6 @@ struct fields {
     size_t n;
     char service[32];
     char rule[32];
-    char *rendered;
 };
 
 static void add_text(struct fields *f, const char *name, const char *text)
@@ -94,34 +97,44 @@ static void add_number(struct fields *f, const char *name, int64_t number)
     f->field[f->n++] = (struct bus_field){.name = name, .number = number};
 }
 
-/* The body as last sent, cut at RENDERED_MAX; malloc, or NULL when nothing was sent. */
-static char *rendered_copy(const struct attempt *a)
+/* What a later replay can send as it was: of a dead letter what was sent last, and where nothing
+ * was sent, or of a retry, what the message brought along. Left out when it is too large. */
+static void add_rendered(const struct attempt *a, struct fields *f)
 {
-    size_t len;
-    const char *body;
-    char *copy;
+    const struct replayed *replayed = a->job->replayed;
+    struct request_payload p = {0};
 
-    if (!a->rendered)
-        return NULL;
-    body = request_body(&a->request, &len);
-    if (len > RENDERED_MAX)
-        len = RENDERED_MAX;
-    copy = malloc(len + 1);
-    if (!copy)
-        return NULL;
-    snprintf(copy, len + 1, "%.*s", (int)len, body);
-    return copy;
+    if (a->rendered && a->retry_ms == 0)
+        p = request_payload(&a->request);
+    else if (replayed && replayed->has_payload)
+        p = replayed->payload;
+    if (!p.bytes || p.len > REPLAYED_RENDERED_MAX)
+        return;
+    add_text(f, "x-mih-rendered", p.len > 0 ? p.bytes : "");
+    f->field[f->n - 1].text_len = p.len;
+}
+
+static void add_replay(const struct attempt *a, struct fields *f)
+{
+    const struct replayed *replayed = a->job->replayed;
+
+    if (!replayed)
+        return;
+    add_number(f, "x-mih-replay", replayed->id);
+    if (a->retry_ms > 0)
+        add_text(f, "x-mih-mode", replayed_mode(replayed));
+    if (*replayed->history)
+        add_text(f, "x-mih-history", replayed->history);
 }
 
 static void fields_of(const struct attempt *a, struct fields *f)
 {
     const struct job *job = a->job;
+    int64_t rule = attempt_rule(a);
 
-    *f = (struct fields){.rendered = a->retry_ms == 0 ? rendered_copy(a) : NULL};
+    *f = (struct fields){0};
     snprintf(f->service, sizeof f->service, "%" PRId64, job->lane->service_id);
     add_text(f, "x-mih-service", f->service);
-    int64_t rule = a->rule ? a->rule->id : job->only_rule;
-
     if (rule > 0) {
         snprintf(f->rule, sizeof f->rule, "%" PRId64, rule);
         add_text(f, "x-mih-rule", f->rule);
@@ -130,8 +143,12 @@ static void fields_of(const struct attempt *a, struct fields *f)
     add_number(f, "x-mih-first", job->first_s);
     add_text(f, "x-mih-reason", a->verdict.reason);
     add_number(f, "x-mih-status", a->verdict.status);
-    if (f->rendered)
-        add_text(f, "x-mih-rendered", f->rendered);
+    if (a->retry_ms == 0)
+        add_number(f, "x-mih-died", a->died_s);
+    add_replay(a, f);
+    add_rendered(a, f);
+    if (job->flagged || a->republished)
+        add_number(f, REPUBLISHED_HEADER, 1);
 }
 
 static void publish(struct followups *d, struct attempt *a)
@@ -152,7 +169,7 @@ static void publish(struct followups *d, struct attempt *a)
                              .exchange = retry ? names->delay : names->dead,
                              .routing_key = retry ? delay : service,
                              .second_key = retry ? service : NULL,
-                             .message_id = job->message_id,
+                             .message_id = job_message_id(job),
                              .type = job->type,
                              .app_id = job->app_id,
                              .content_type = "application/json",
@@ -163,7 +180,6 @@ static void publish(struct followups *d, struct attempt *a)
                              .n_fields = fields.n,
                          },
                          on_published, a);
-    free(fields.rendered);
     d->full = r == -ENOBUFS;
     if (r < 0)
         try_later(d, a, r == -ENOBUFS ? "too many publications are waiting" : "out of memory");
@@ -192,6 +208,8 @@ static void attend(struct followups *d, struct attempt *a)
 
 void followups_add(struct followups *d, struct attempt *a)
 {
+    if (a->retry_ms == 0)
+        a->died_s = timing_unix_s();
     d->open++;
     attend(d, a);
 }

@@ -4,7 +4,8 @@
  * the delivery is settled only when the broker has confirmed that.
  *
  * What the broker refuses, returns or loses on the way is tried again every second for as long as
- * it takes: until then its message stays unacknowledged at the broker. When publishing is
+ * it takes: until then its message stays unacknowledged at the broker. What may be there already,
+ * because only the confirm was lost, is flagged as republished then (repeats.h). When publishing is
  * blocked by an alarm, a message that would be a dead letter, and of which nothing is settled yet,
  * is rejected into the broker's own dead-lettering instead, which works without publishing.
  */

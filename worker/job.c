@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "dispatcher/catalog.h"
+#include "worker/repeats.h"
+#include "worker/replayed.h"
 
 enum {
     MAX_ATTEMPTS = 1000000,
@@ -40,7 +42,7 @@ static int64_t within(int64_t number, int64_t max)
     return number < 0 ? 0 : number > max ? max : number;
 }
 
-static void take_headers(struct job *job, const struct bus_headers *headers)
+static int take_headers(struct job *job, const struct bus_headers *headers)
 {
     const char *rule = bus_header_text(headers, "x-mih-rule");
 
@@ -49,6 +51,7 @@ static void take_headers(struct job *job, const struct bus_headers *headers)
         job->only_rule = *rule ? NO_RULE : 0;
     job->first_s = within(bus_header_number(headers, "x-mih-first", 0), INT64_MAX);
     job->attempts = within(bus_header_number(headers, "x-mih-attempt", 0), MAX_ATTEMPTS);
+    return replayed_take(headers, &job->replayed);
 }
 
 struct job *job_take(struct bus *bus, const struct bus_message *m, const char *redeliver)
@@ -68,9 +71,24 @@ struct job *job_take(struct bus *bus, const struct bus_message *m, const char *r
     copy_text(job->type, sizeof job->type, m->type);
     copy_text(job->app_id, sizeof job->app_id, m->app_id);
     job->timestamp = m->timestamp;
-    if (strcmp(m->exchange, redeliver) == 0)
-        take_headers(job, m->headers);
+    job->flagged = m->redelivered || bus_header_number(m->headers, REPUBLISHED_HEADER, 0) > 0;
+    if (strcmp(m->exchange, redeliver) == 0 && take_headers(job, m->headers) < 0) {
+        job_put(job);
+        return NULL;
+    }
     return job;
+}
+
+const char *job_message_id(const struct job *job)
+{
+    return *job->message_id ? job->message_id : job->event.message_id;
+}
+
+int64_t attempt_rule(const struct attempt *a)
+{
+    int64_t rule = a->rule ? a->rule->id : a->job->only_rule;
+
+    return rule > 0 ? rule : 0;
 }
 
 void job_put(struct job *job)
@@ -82,6 +100,7 @@ void job_put(struct job *job)
     envelope_reset(&job->event);
     view = job->event.view;
     catalog_unref(job->catalog);
+    free(job->replayed);
     if (job->body_room > KEPT_BODY_BYTES) {
         free(job->body);
         job->body = NULL;
@@ -128,8 +147,11 @@ struct attempt *attempt_take(struct job *job, const struct rule *rule)
     a->job = job;
     a->rule = rule;
     a->rendered = false;
+    a->begun = false;
+    a->republished = false;
     a->attempts = job->attempts;
     a->retry_ms = 0;
+    a->died_s = 0;
     return a;
 }
 
@@ -139,6 +161,8 @@ void attempt_put(struct attempt *a)
         request_release(&a->request);
     else
         request_reset(&a->request);
+    free(a->response);
+    a->response = NULL;
     a->job = NULL;
     a->rule = NULL;
     a->next = free_attempts;

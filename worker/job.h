@@ -16,10 +16,12 @@
 #include "common/bus.h"
 #include "common/envelope.h"
 #include "dispatcher/request.h"
+#include "dispatcher/seen.h"
 #include "dispatcher/verdict.h"
 
 struct catalog;
 struct lane;
+struct replayed;
 
 enum { JOB_TEXT_SIZE = 256 };
 
@@ -36,13 +38,16 @@ struct job {
     char type[JOB_TEXT_SIZE];
     char app_id[JOB_TEXT_SIZE];
     uint64_t timestamp;
-    int64_t only_rule;  /* redelivered for one rule, or 0 */
-    int64_t first_s;    /* first attempt, Unix seconds, or 0 */
-    int64_t attempts;   /* counted so far */
-    int64_t arrived_ms; /* monotonic */
+    int64_t only_rule;         /* redelivered for one rule, or 0 */
+    int64_t first_s;           /* first attempt, Unix seconds, or 0 */
+    int64_t attempts;          /* counted so far */
+    int64_t arrived_ms;        /* monotonic */
+    struct replayed *replayed; /* owned; NULL: not of a replay */
+    bool flagged;              /* redelivered or republished: may have been delivered before */
 
     bool parsed;
     struct envelope event;
+    struct seen_id id;       /* of the event, when parsed */
     struct catalog *catalog; /* a reference; the rules point into it */
     const struct rule **rules;
     size_t n_rules, cap_rules; /* cap_rules stays with the pooled job */
@@ -60,17 +65,27 @@ struct attempt {
     const struct rule *rule; /* NULL: the message itself is at fault */
     struct request request;
     bool rendered; /* request holds what was sent */
+    bool begun;    /* written down so in the store of delivered pairs */
     int64_t begun_ms;
     bool probe; /* sent to see whether the service is back */
     struct verdict verdict;
     int64_t attempts; /* of this rule with this message, counted so far */
     int64_t retry_ms; /* the step of the grid that its retry waits for; 0: none, a dead letter */
+    int64_t died_s;   /* of a dead letter, Unix seconds */
+    char *response;   /* owned; of a dead letter: the beginning of the last answer, or NULL */
+    bool republished; /* an earlier publication of that may be at the broker, unconfirmed */
 };
 
 /* Fills a pooled or new job from a delivery, taking its body from the bus. Our own headers
  * count only in what comes by the redeliver exchange: anybody may set them on an event. NULL: no
  * memory. */
 struct job *job_take(struct bus *bus, const struct bus_message *m, const char *redeliver);
+
+/* The message's id: as sent, or else derived from its body; "" when there is neither. */
+const char *job_message_id(const struct job *job);
+
+/* The rule that a dead letter or retry of this attempt is for; 0: none. */
+int64_t attempt_rule(const struct attempt *a);
 
 /* Drops the references and gives the job back to the pool. */
 void job_put(struct job *job);

@@ -19,6 +19,7 @@ enum {
     SOON_S = 10,
     REOPEN_BASE_MS = 1000,
     REOPEN_CAP_MS = 30000,
+    LINGER_MS = 500,
 };
 
 struct lane *lane_new(struct context *ctx, struct followups *letters, int64_t service_id,
@@ -54,6 +55,7 @@ static void enter(struct lane *lane, enum lane_state state, int64_t now_ms)
     lane->state = state;
     lane->since_ms = now_ms;
     lane->answered = false;
+    lane->flushed_ms = 0;
 }
 
 /* A small multiple of the limit: the next request starts without a round trip to the broker. */
@@ -204,13 +206,24 @@ static int close_channel(struct lane *lane, struct bus *bus, int64_t now_ms)
     return bus_channel_close(bus, lane->channel);
 }
 
-/* The consumer has ended, and the channel is still there. */
+/*
+ * The consumer has ended, and the channel is still there. It stays for a moment after the last
+ * acks: while a quorum queue has 32 commands of a channel to carry out (and giving back is one for
+ * each message), the broker's channel keeps further ones back, and forgets them when it is closed.
+ * What had been delivered, or published for its retry, would come again.
+ */
 static int go_on_stopped(struct lane *lane, struct bus *bus, int64_t now_ms)
 {
     if (lane->wanted)
         return now_ms >= lane->retry_at_ms ? consume(lane, bus, now_ms) : 0;
     drop_waiting(lane, true, true);
-    return lane->jobs == 0 ? close_channel(lane, bus, now_ms) : 0;
+    if (lane->jobs > 0)
+        return 0;
+    if (lane->flushed_ms == 0) {
+        lane->flushed_ms = now_ms;
+        return settler_flush_all(&lane->settler);
+    }
+    return now_ms - lane->flushed_ms >= LINGER_MS ? close_channel(lane, bus, now_ms) : 0;
 }
 
 int lane_drive(struct lane *lane, struct bus *bus, uint16_t free_channel, int64_t now_ms)

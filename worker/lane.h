@@ -39,8 +39,9 @@ struct lane {
     struct catalog *catalog;       /* a reference: the snapshot that jobs start with */
     const struct service *service; /* in catalog; NULL when the service is gone */
     enum lane_state state;
-    int64_t since_ms; /* of the state */
-    bool answered;    /* the broker has answered the step that led to the state */
+    int64_t since_ms;   /* of the state */
+    bool answered;      /* the broker has answered the step that led to the state */
+    int64_t flushed_ms; /* STOPPING: when all had ended and its acks were sent; 0 before */
     bool wanted;
     bool restart;     /* the prefetch changed, or memory ran out: consume anew */
     uint16_t channel; /* 0 when OFF */
@@ -94,8 +95,5 @@ void lane_cancelled(struct lane *lane, int64_t now_ms);
 /* A delivery for this lane. 0, or negative: close the connection. */
 int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
     __attribute__((warn_unused_result));
-
-/* An attempt's dead letter is safe, or not needed any more. */
-void lane_followup_done(struct attempt *a, enum followup_end end);
 
 #endif

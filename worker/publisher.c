@@ -123,6 +123,16 @@ static char *copy_text(char **at, const char *text)
     return copy;
 }
 
+/* With a NUL behind them. */
+static char *copy_bytes(char **at, const char *bytes, size_t len)
+{
+    char *copy = memcpy(*at, bytes, len);
+
+    copy[len] = '\0';
+    *at += len + 1;
+    return copy;
+}
+
 /* The strings of the options, in one allocation. */
 static int copy_options(struct publisher *p, const struct bus_options *from)
 {
@@ -244,7 +254,7 @@ static size_t copied_size(const struct bus_publication *from)
     size += from->second_key != NULL ? text_size(from->second_key) : 0;
     for (size_t i = 0; i < from->n_fields; i++) {
         const struct bus_field *f = &from->fields[i];
-        size += text_size(f->name) + (f->text != NULL ? text_size(f->text) : 0);
+        size += text_size(f->name) + (f->text != NULL ? bus_field_len(f) + 1 : 0);
     }
     return size;
 }
@@ -270,7 +280,7 @@ static void copy_publication(struct publisher_job *job, const struct bus_publica
         fields[i] = from->fields[i];
         fields[i].name = copy_text(&at, from->fields[i].name);
         if (from->fields[i].text != NULL) {
-            fields[i].text = copy_text(&at, from->fields[i].text);
+            fields[i].text = copy_bytes(&at, from->fields[i].text, bus_field_len(&from->fields[i]));
         }
     }
     to->fields = fields;

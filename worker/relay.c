@@ -12,6 +12,7 @@
 #include "worker/outbox.h"
 #include "worker/publisher.h"
 #include "worker/relay_round.h"
+#include "worker/repeats.h"
 #include "worker/store.h"
 
 enum {
@@ -259,7 +260,7 @@ static void on_published(void *context, enum publish_result result, const char *
 
 static int submit_row(struct batch *b, struct outbox_row *row)
 {
-    static const struct bus_field republished = {.name = "x-mih-republished", .number = 1};
+    static const struct bus_field republished = {.name = REPUBLISHED_HEADER, .number = 1};
     struct relay *r = b->relay;
     const struct bus_publication publication = {
         .exchange = r->options.exchange,

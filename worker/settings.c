@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "dispatcher/seen.h"
 
 static const char *const tls_choices[] = {
     [DB_TLS_AUTO] = "auto", [DB_TLS_REQUIRE] = "require", [DB_TLS_OFF] = "off", NULL};
@@ -157,12 +158,36 @@ static const struct conf_setting settings[] = {
     {"worker", "connect_timeout", CONF_DURATION, FIELD(worker_connect_timeout_ms),
      .fallback = "10s", .min = 100, .max = MS(300),
      .help = "Longest wait for a service to accept a connection; never above its time-out."},
+    {"worker", "seen_file", CONF_TEXT, FIELD(worker_seen_file), .fallback = "", .check = check_path,
+     .help = "File that remembers what was delivered, best on a tmpfs, one for each mih-worker; "
+             "empty keeps it in memory, until mih-worker ends."},
+    {"worker", "seen_entries", CONF_NUMBER, FIELD(worker_seen_entries), .fallback = "262144",
+     .min = SEEN_ENTRIES_MIN, .max = SEEN_ENTRIES_MAX,
+     .help = "Deliveries remembered per host, of 24 bytes each, so that a redelivered message is "
+             "not sent twice; rounded up to a power of two."},
 
     {"relay", "after", CONF_DURATION, FIELD(relay_after_ms), .fallback = "5s", .min = MS(1),
      .max = MS(3600), .reloadable = true,
      .help = "Events that Moodle kept in its outbox for longer are published by the fleet."},
     {"relay", "batch", CONF_NUMBER, FIELD(relay_batch), .fallback = "500", .min = 1, .max = 10000,
      .reloadable = true, .help = "Events that are read from the outbox at a time."},
+
+    {"replayer", "canary_wait", CONF_DURATION, FIELD(replayer_canary_wait_ms), .fallback = "60s",
+     .min = MS(1), .max = MS(86400), .reloadable = true,
+     .help =
+         "A replay with a canary goes on when its first message is delivered within this time."},
+
+    {"deadletters", "max_age", CONF_DURATION, FIELD(deadletters_max_age_ms), .fallback = "30d",
+     .min = MS(60), .max = MS(INT64_C(3650) * 86400), .reloadable = true,
+     .help = "Dead letters older than this are dropped, after a warning, by mih-replayer."},
+    {"deadletters", "max_number", CONF_NUMBER, FIELD(deadletters_max_number), .fallback = "1000000",
+     .min = 1, .max = 100000000, .reloadable = true,
+     .help =
+         "Of each service so many dead letters are kept; the oldest above it are dropped, after "
+         "a warning."},
+    {"deadletters", "check_interval", CONF_DURATION, FIELD(deadletters_check_interval_ms),
+     .fallback = "10m", .min = MS(1), .max = MS(86400), .reloadable = true,
+     .help = "Age and number of dead letters are looked at this often."},
 
     {"log", "level", CONF_CHOICE, FIELD(log_level), .fallback = "info", .choices = level_choices,
      .reloadable = true, .help = "The least important lines that are still written."},

@@ -1,5 +1,6 @@
 /*
- * The settings of mih-worker: one struct, one table (settings.c).
+ * The settings of mih-worker and mih-replayer: one struct, one table (settings.c), so that one file
+ * serves both.
  */
 #ifndef MIH_WORKER_SETTINGS_H
 #define MIH_WORKER_SETTINGS_H
@@ -41,9 +42,17 @@ struct settings {
     int64_t worker_prefetch_factor; /* prefetch = factor * max_concurrency */
     int64_t worker_max_response_bytes;
     int64_t worker_connect_timeout_ms;
+    char *worker_seen_file; /* store of delivered pairs; "" memory without a name */
+    int64_t worker_seen_entries;
 
     int64_t relay_after_ms; /* outbox rows older than this are published by the fleet */
     int64_t relay_batch;
+
+    int64_t replayer_canary_wait_ms;
+
+    int64_t deadletters_max_age_ms;
+    int64_t deadletters_max_number; /* for each service */
+    int64_t deadletters_check_interval_ms;
 
     int log_level; /* enum log_level */
 };

@@ -162,3 +162,22 @@ int settle_hint(struct bus *bus, const struct bus_message *hint)
 {
     return bus_ack(bus, hint->channel, hint->tag, false);
 }
+
+struct channel_of {
+    struct bus *bus;
+    uint16_t channel;
+};
+
+static int ack_on(void *context, uint64_t tag, bool multiple)
+{
+    const struct channel_of *c = context;
+
+    return bus_ack(c->bus, c->channel, tag, multiple);
+}
+
+int settle_window(struct bus *bus, uint16_t channel, struct ackwindow *window, bool all)
+{
+    struct channel_of c = {bus, channel};
+
+    return ackwindow_flush(window, all, ack_on, &c);
+}

@@ -70,6 +70,11 @@ void settler_reject(struct settler *s, unsigned epoch, uint64_t tag);
 /* Sends all acks that may be sent, whatever they cost, now. */
 int settler_flush_all(struct settler *s) __attribute__((warn_unused_result));
 
+/* Acknowledges what is settled of a window that its caller keeps (the replayer's dead letters, that
+ * are safe elsewhere, discarded or dropped): the run at the front, or all. */
+int settle_window(struct bus *bus, uint16_t channel, struct ackwindow *window, bool all)
+    __attribute__((warn_unused_result));
+
 /* Acknowledges one message of a channel that needs no window (hints). */
 int settle_hint(struct bus *bus, const struct bus_message *hint)
     __attribute__((warn_unused_result));

@@ -1,6 +1,7 @@
 #include "worker/spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "worker/childlink.h"
+#include "worker/seenmap.h"
 
 /* In the child from here on: nothing but what signal-safety(7) allows. */
 
@@ -23,26 +25,28 @@ static void reset_signals(const sigset_t *mask)
     sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
-static void keep_descriptors(int link_fd)
+static void keep_descriptors(int link_fd, int seen_fd)
 {
-    /* dup2() onto itself would leave close-on-exec set: go by way of another number. */
-    int fd = link_fd == CHILDLINK_FD ? dup(link_fd) : link_fd;
-    if (fd < 0 || dup2(fd, CHILDLINK_FD) < 0)
+    /* By way of higher numbers: each may stand where the other belongs, and dup2() onto itself
+     * would leave close-on-exec set. */
+    int link = fcntl(link_fd, F_DUPFD, SEENMAP_FD + 1);
+    int seen = seen_fd >= 0 ? fcntl(seen_fd, F_DUPFD, SEENMAP_FD + 1) : -1;
+    if (link < 0 || dup2(link, CHILDLINK_FD) < 0 || (seen_fd >= 0 && dup2(seen, SEENMAP_FD) < 0))
         _exit(EX_OSERR);
-    if (close_range(CHILDLINK_FD + 1, UINT_MAX, 0) != 0)
+    if (close_range(seen_fd >= 0 ? SEENMAP_FD + 1 : SEENMAP_FD, UINT_MAX, 0) != 0)
         _exit(EX_OSERR);
 }
 
-static void become_child(const char *program, char *const arguments[], int link_fd, pid_t parent,
-                         const sigset_t *mask)
+static void become_child(const struct spawn_options *options, char *const arguments[], int link_fd,
+                         pid_t parent, const sigset_t *mask)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
         _exit(EX_OSERR);
     if (getppid() != parent) /* it died before the line above */
         _exit(EX_OK);
-    keep_descriptors(link_fd);
+    keep_descriptors(link_fd, options->seen_fd);
     reset_signals(mask);
-    execv(program, arguments);
+    execv(options->program, arguments);
     _exit(EX_OSERR);
 }
 
@@ -67,7 +71,7 @@ int spawn_child(const struct spawn_options *options, unsigned number, int link_f
     pid_t pid = fork();
     int error = errno;
     if (pid == 0)
-        become_child(options->program, arguments, link_fd, parent, &before);
+        become_child(options, arguments, link_fd, parent, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
         return -error;

@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "worker/children.h"
+#include "worker/seenmap.h"
 
 enum { N_SIGNALS = 5 };
 
@@ -21,6 +22,7 @@ struct supervisor {
     struct settings *settings;
     struct event_base *base;
     struct children *children;
+    struct seenmap seen;
     struct event signals[N_SIGNALS];
     char status[160]; /* as last told */
     bool said_ready;
@@ -115,6 +117,19 @@ static void tell_reloading(void)
                (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
+/* The children that run go on with the old store until they are replaced. */
+static void use_seen(struct supervisor *s, const struct settings *old)
+{
+    struct seenmap before = s->seen;
+    const struct settings *now = s->settings;
+    if (strcmp(old->worker_seen_file, now->worker_seen_file) == 0 &&
+        seen_entries(old->worker_seen_entries) == seen_entries(now->worker_seen_entries))
+        return;
+    seenmap_make(now->worker_seen_file, now->worker_seen_entries, &s->seen);
+    children_set_seen(s->children, s->seen.fd, &s->seen.seen);
+    seenmap_release(&before);
+}
+
 static void reload(struct supervisor *s)
 {
     struct settings fresh = {0};
@@ -125,8 +140,10 @@ static void reload(struct supervisor *s)
                   NULL);
     } else {
         bool renew = !conf_same_fixed(&settings_table, s->settings, &fresh);
-        conf_release(&settings_table, s->settings);
+        struct settings old = *s->settings;
         *s->settings = fresh;
+        use_seen(s, &old);
+        conf_release(&settings_table, &old);
         log_info("configuration read again", "processes", log_number(wanted_children(s->settings)),
                  "does", renew ? "replaces the children one after the other" : "tells the children",
                  NULL);
@@ -167,8 +184,12 @@ static int watch_signals(struct supervisor *s)
 
 static int open_all(struct supervisor *s)
 {
+    seenmap_make(s->settings->worker_seen_file, s->settings->worker_seen_entries, &s->seen);
     struct children_options options = {
-        .spawn = {.program = s->options->program, .config_path = s->options->config_path},
+        .spawn = {.program = s->options->program,
+                  .config_path = s->options->config_path,
+                  .seen_fd = s->seen.fd},
+        .seen = s->seen.seen,
         .silence_ms = s->settings->worker_watchdog_ms,
         .drain_ms = s->settings->worker_drain_timeout_ms,
     };
@@ -186,6 +207,7 @@ static void close_all(struct supervisor *s)
             event_del(&s->signals[i]);
     if (s->base != NULL)
         event_base_free(s->base);
+    seenmap_release(&s->seen);
 }
 
 int supervisor_run(const struct supervisor_options *options, struct settings *settings)

@@ -72,7 +72,7 @@ cli::run(function () use ($options, $fields): void {
         $data->serviceid = $service->id;
     }
     if ($action === 'list') {
-        $columns = ['id', 'eventname', 'serviceid', 'http_method', 'endpoint', 'enabled', 'payload_template'];
+        $columns = ['id', 'eventname', 'serviceid', 'http_method', 'endpoint', 'enabled', 'payload_template', 'disabledreason'];
         cli::table(registry::get_all_rules(), $columns, (bool) $options['json']);
         return;
     }

@@ -94,5 +94,13 @@ function xmldb_local_integrationhub_upgrade($oldversion) {
         upgrade_plugin_savepoint(true, 2026112500, 'local', 'integrationhub');
     }
 
+    if ($oldversion < 2026112501) {
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_rules', [
+            new xmldb_field('timedisabled', XMLDB_TYPE_INTEGER, '10', null, null, null, null, 'timemodified'),
+            new xmldb_field('disabledreason', XMLDB_TYPE_TEXT, null, null, null, null, null, 'timedisabled'),
+        ]);
+        upgrade_plugin_savepoint(true, 2026112501, 'local', 'integrationhub');
+    }
+
     return true;
 }

@@ -91,6 +91,43 @@ static void check_refusal(int result, const char *reason, size_t size)
     PROPERTY(strncmp(reason, "policy: ", 8) == 0, "%s", reason);
 }
 
+/* Of what was asked for (ours: what was sent before) it sends these bytes, to the same place. */
+static void check_built_again(const struct request *again, const struct request *before,
+                              const struct request_payload *asked, bool ours)
+{
+    struct request_payload sent = request_payload(again);
+    PROPERTY(sent.len == asked->len &&
+                 (asked->len == 0 || memcmp(sent.bytes, asked->bytes, asked->len) == 0),
+             "%zu bytes became %zu", asked->len, sent.len);
+    PROPERTY(!ours || strcmp(buf_text(&again->url), buf_text(&before->url)) == 0, "%s became %s",
+             buf_text(&before->url), buf_text(&again->url));
+    check_url(buf_text(&again->url), before->service->url_prefix);
+    check_headers(again);
+}
+
+/* What was sent can be sent again and is the same then; and any other bytes, the event's here, are
+ * sent as they are, or refused where they are no query. */
+static void check_again(const struct request *r, const struct envelope *event)
+{
+    const struct request_payload all[] = {request_payload(r), {event->body, event->body_len}};
+    struct request again;
+    char reason[512];
+    request_init(&again);
+    for (size_t i = 0; i < 2; i++) {
+        reason_clear(reason, sizeof reason);
+        int result =
+            request_build_again(&again, r->rule, event, &all[i], 1795348440, reason, sizeof reason);
+        PROPERTY(result == 0 || i == 1, "%s", reason);
+        if (result == 0) {
+            check_built_again(&again, r, &all[i], i == 0);
+        } else {
+            check_refusal(result, reason, sizeof reason);
+        }
+        PROPERTY(result == 0 || strcmp(r->method, "GET") == 0, "%s refused", r->method);
+    }
+    request_release(&again);
+}
+
 /* Twice: what is left over from the first time has no say in the second. */
 static void build(const struct service *service, const struct rule *rule,
                   const struct envelope *event)
@@ -110,6 +147,7 @@ static void build(const struct service *service, const struct rule *rule,
         check_url(buf_text(&r.url), service->url_prefix);
         check_headers(&r);
         check_body(&r, event);
+        check_again(&r, event);
     }
     request_release(&r);
 }

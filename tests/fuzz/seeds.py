@@ -11,7 +11,10 @@ URLS = ("amqp://guest:guest@127.0.0.1:5672/", "amqps://u:p%40ss@h/%2F,amqp://[::
 LOCATIONS = ("https://example.com/a?b=c#d", ":p@example.com/a", "@example.com", "/a/b", "//u@example.com//c", "http://[::1]:80/%40")
 DATES = ("120", "0", "-1", "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
          "Sat, 21 Nov 2026 23:59:60 GMT", "Thu, 29 Feb 2024 00:00:00 GMT", " 7 ", "99999999999999999999")
+IDS = (f"{ID}\0{ID}", f"{ID}\0{ID[:-1]}c", f"{ID[19:]}-{ID[:18]}\0{ID.upper()}", "00000000-0000-0000-8000-000000000000\0body-0123")
 TEXTS = ("ASCII and more", "Straße ÀÉÎ ÿ", "ΑΣς Жж", "Ḁ ẞ ﬁ 😀", "\x7f\x80")
+HISTORIES = ("HTTP 500\0", "time-out\0002026-11-25T02:11:09Z attempts=13 status=503 HTTP 503 Service Unavailable\n",
+             "a\n\0b\x9f\0\n\nc\n", "x\0" + "0123456789\n" * 400)
 CONFS = ("", "[database]\nuser = ab\nhost = h\n", "[worker]\nprocesses = 900\n", "[broker]\nurl = amqp://u:p@h,amqps://h\nheartbeat = 1m\n",
          "[log]\nlevel = debug\n; a comment\n",
          "[database]\npassword = a b # c\ntls = off\nport=0x10\n", "[worker]\nmax_event_bytes = 2M\nmax_event_bytes = 1M\n",
@@ -80,7 +83,8 @@ def seeds():
     found["jsonview"] = found["jsontext"]
     with open(os.path.join(TOP, "deploy/mih.conf.example"), encoding="utf-8") as file:
         found["conf"] = [file.read(), *CONFS]
-    found.update(bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS), planted=["bo"])
+    found.update(bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS), history=list(HISTORIES), planted=["bo"],
+                 seen=list(IDS))
     return found
 
 

@@ -11,6 +11,7 @@ import time
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bench"))
 
+import bulkhead                                 # noqa: E402  pylint: disable=wrong-import-position
 import contest                                  # noqa: E402  pylint: disable=wrong-import-position
 import guard                                    # noqa: E402  pylint: disable=wrong-import-position
 import meter                                    # noqa: E402  pylint: disable=wrong-import-position
@@ -34,6 +35,7 @@ def options():
     parser.add_argument("--delay", type=int, choices=meter.DELAYS_MS, action="append", help="only this delay of the service in ms")
     parser.add_argument("--rounds", type=int, default=3, help="times that each is measured, in turn (default 3); the median counts")
     parser.add_argument("--flat", action="store_true", help="only the memory of a child at 20,000 and at 200,000 messages")
+    parser.add_argument("--bulkhead", action="store_true", help="only whether a hanging service delays the others: p99 with and without it, in turn")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="build folder (default build)")
     chosen = parser.parse_args()
@@ -135,6 +137,20 @@ class Bench:
                 "failed": self.failed}
 
 
+def run_bulkhead(chosen):
+    """Only the bulkhead; the exit code tells whether the sound services got everything."""
+    try:
+        lab = Lab(["mih-test-rabbit", "mih-worker"])
+        found = bulkhead.measure(lab, chosen.rounds, 5 if chosen.quick else 10, say)
+    except (bulkhead.BulkheadError, *TROUBLE) as error:
+        say(f"run-bench: {error}")
+        return 1
+    finally:
+        guard.stop()
+    print(json.dumps(found) if chosen.json else "\n".join(bulkhead.lines(found)))
+    return 0
+
+
 def show(bench, result, seconds):
     """The result for people."""
     for delay, rows in result["results"].items():
@@ -162,6 +178,8 @@ def main():
     began = time.monotonic()
     try:
         os.environ["MIH_BUILD"] = os.path.abspath(chosen.build)
+        if chosen.bulkhead:
+            return run_bulkhead(chosen)
         ours = ["mih-worker"] if {"fleet", "flat"} & set(chosen.kinds) else []
         bench = Bench(chosen, Lab(["mih-bench-preload", "mih-bench-bare", "mih-test-rabbit", *ours]))
         bench.prepare()

@@ -72,6 +72,8 @@ class Fleet:
         self.configuration = os.path.join(self.folder, "mih.conf")
         self.log = os.path.join(self.folder, "mih-worker.log")
         self.process = None
+        self.wrapper = []               # a program and its options that become mih-worker in the end, such as unshare
+        self.environment = {}           # for its processes, on top of ours
         self.sections = {
             "broker": {"url": broker_url, "namespace": "mih", "events_exchange": "moodle.events"},
             "database": {"host": "127.0.0.1", "port": database.port, "user": account.user, "password": account.password,
@@ -99,7 +101,7 @@ class Fleet:
         path = program("mih-worker")
         if not os.access(path, os.X_OK):
             raise ServiceError(f"{path} is not built")
-        self.process = guard.Process([path, "--config", self.configuration], self.log)
+        self.process = guard.Process([*self.wrapper, path, "--config", self.configuration], self.log, env=dict(os.environ, **self.environment))
         return self
 
     def alive(self):

@@ -76,6 +76,7 @@ class Publication:
         self._summary = os.path.join(folder, f"published-{number}.json")
         errors = os.path.join(folder, f"published-{number}.err")
         arguments = ["publish", "--exchange", exchange, "--file", events_file, "--events", events, "--log", self.log]
+        arguments += _repeat("--header", options.pop("headers", []))
         for name, value in options.items():
             arguments += ["--" + name.replace("_", "-"), value]
         self.process = guard.Process([rabbit.program, *arguments], errors, env=rabbit._environment, stdout=self._summary)

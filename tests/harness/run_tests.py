@@ -10,7 +10,7 @@ import time
 
 import fleet
 
-SECTIONS = ("unit", "integration", "plugin", "lint", "fuzz", "sanitize")
+SECTIONS = ("unit", "integration", "faults", "plugin", "lint", "fuzz", "sanitize")
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 UNIT_SECONDS = 300
 
@@ -155,12 +155,14 @@ class Run:
     def all(self):
         """Every chosen section."""
         folder = None
-        if {"unit", "integration", "plugin"} & set(self.chosen):
+        if {"unit", "integration", "faults", "plugin"} & set(self.chosen):
             folder = self.build("build with gcc, warnings are errors", "build", "Release", "gcc")
         if folder and "unit" in self.chosen:
             self.section("unit tests and shared cases", unit_tests, folder)
         if folder and "integration" in self.chosen:
             self.section("integration: real broker, database and programs", integration_tests, folder, False, self.options.names)
+        if folder and "faults" in self.chosen:
+            self.faults(folder)
         if "plugin" in self.chosen:
             self.section("plugin", script, "tests/plugin/run.py")
         if "lint" in self.chosen:
@@ -170,6 +172,14 @@ class Run:
             self.section("fuzz", script, "tests/fuzz/run")
         if "sanitize" in self.chosen:
             self.sanitize()
+
+    def faults(self, folder):
+        """The fault suite: whole when it is asked for, else its short form."""
+        os.environ["MIH_BUILD"] = folder
+        if self.options.faults:
+            self.section("faults, all of them (a quarter of an hour)", script, "tests/harness/faults.py", *self.options.names)
+        else:
+            self.section("faults, short form", script, "tests/harness/faults.py", "--short")
 
     def sanitize(self):
         """Everything once more under AddressSanitizer and UndefinedBehaviorSanitizer."""
@@ -186,8 +196,10 @@ def main():
     parser = argparse.ArgumentParser(prog="run-tests", description="Runs the project's tests; without an option, all of them.  The last line is the "
                                      "sum: N passed, N failed, N skipped.")
     for section in SECTIONS:
-        parser.add_argument(f"--{section}", action="store_true", help=f"run the section {section}")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="with --integration: only tests whose name holds this")
+        more = "; on its own it runs all cases, else a few with fewer events" if section == "faults" else ""
+        parser.add_argument(f"--{section}", action="store_true", help=f"run the section {section}{more}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="with --integration: only tests whose name holds this; with --faults: only "
+                        "the cases with these numbers")
     run_ = Run(parser.parse_args())
     try:
         run_.all()

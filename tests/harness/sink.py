@@ -1,15 +1,16 @@
 """A web service that notes every request: nginx with one JSON line per request.
 
-Locations: /fast/... answers 200 at once; /wait-N/... answers 200 after N milliseconds (20 and 200); /status-NNN/... answers with that status (404,
-500, 503, 400, 429).  Each also exists under /body/..., which writes the request's body into the line.  Connections are kept alive without limit.
+Locations: /fast/... answers 200 at once; /wait-N/... answers 200 after N milliseconds (20, 200, 950, and 300000: it hangs); /status-NNN/...
+answers with that status (404, 410, 500, 503, 400, 429).  Each also exists under /body/..., which writes the request's body into the line.
+Connections are kept alive without limit.
 """
 import json
 import os
 
 from services import Nginx
 
-DELAYS_MS = (20, 200)
-STATUSES = (400, 404, 429, 500, 503)
+DELAYS_MS = (20, 200, 950, 300_000)
+STATUSES = (400, 404, 410, 429, 500, 503)
 
 _HTTP = """
     default_type application/json;

@@ -59,17 +59,25 @@ static void check_properties(struct recorder *r, const struct bus_message *m)
     assert_int_equal(bus_header_number(m->headers, "x-mih-reason", -1), -1);
     assert_string_equal(bus_header_text(m->headers, "x-mih-attempt"), "");
     assert_string_equal(bus_header_text(m->headers, "missing"), "");
+    size_t len = 1;
+    assert_memory_equal(bus_header_bytes(m->headers, "x-mih-rendered", &len), "a\0b\xff", 4);
+    assert_int_equal(len, 4);
+    assert_string_equal(bus_header_bytes(m->headers, "x-mih-empty", &len), "");
+    assert_int_equal(len, 0);
+    assert_null(bus_header_bytes(m->headers, "x-mih-attempt", &len));
+    assert_null(bus_header_bytes(m->headers, "missing", &len));
     r->sum = 4711;
 }
 
-static void carries_all_properties_and_headers(void **state)
+/* A message with everything that check_properties() looks at. */
+static uint64_t publish_full(struct recorder *r)
 {
-    struct recorder *r = *state;
     const struct bus_field fields[] = {
         {.name = "x-mih-reason", .text = "no answer"},
         {.name = "x-mih-attempt", .number = 7},
         {.name = "x-mih-first", .number = 5000000000},
         {.name = "x-mih-empty", .text = ""},
+        {.name = "x-mih-rendered", .text = "a\0b\xff", .text_len = 4},
     };
     struct bus_publication p = plain;
     uint64_t number;
@@ -82,18 +90,86 @@ static void carries_all_properties_and_headers(void **state)
     p.body = "{\"a\": \"b\"}";
     p.body_len = 10;
     p.fields = fields;
-    p.n_fields = 4;
-    r->on_message = check_properties;
+    p.n_fields = sizeof fields / sizeof fields[0];
+    assert_int_equal(bus_publish(r->bus, 2, &p, &number), 0);
+    return number;
+}
+
+static void open_reader(struct recorder *r)
+{
     recorder_queue(r, "it.bus", "quorum");
     assert_int_equal(bus_channel_open(r->bus, 1, false), 0);
     assert_int_equal(bus_channel_open(r->bus, 2, true), 0);
     assert_int_equal(bus_consume(r->bus, 1, "it.bus", "reader", false), 0);
-    assert_int_equal(bus_publish(r->bus, 2, &p, &number), 0);
+}
+
+static void carries_all_properties_and_headers(void **state)
+{
+    struct recorder *r = *state;
+
+    r->on_message = check_properties;
+    open_reader(r);
+    uint64_t number = publish_full(r);
     recorder_wait(r, &r->deliveries, 1);
     recorder_wait(r, &r->confirmed, 1);
     assert_int_equal(r->last_confirmed, number);
     assert_int_equal(r->sum, 4711);
     assert_int_equal(r->returned, 0);
+}
+
+static const uint64_t range = UINT64_C(1) << 40;
+
+static void forward_once(struct recorder *r, const struct bus_message *m)
+{
+    const struct bus_forwarding f = {
+        .exchange = "",
+        .routing_key = "it.bus",
+        .properties = m->properties,
+        .properties_len = m->properties_len,
+        .body = m->body,
+        .body_len = m->body_len,
+    };
+    struct bus_death death;
+    uint64_t number;
+
+    check_properties(r, m);
+    assert_false(bus_last_death(m->properties, m->properties_len, &death));
+    if (bus_message_number(m) > range)
+        return;
+    assert_int_equal(bus_message_number(m), 1);
+    bus_number_from(r->bus, range);
+    assert_int_equal(bus_forward(r->bus, 2, &f, &number), 0);
+    assert_true(number == range + 1);
+}
+
+static void sends_a_delivery_on_as_it_came_under_a_number_of_its_own(void **state)
+{
+    struct recorder *r = *state;
+
+    r->on_message = forward_once;
+    bus_keep_properties(r->bus);
+    open_reader(r);
+    assert_int_equal(publish_full(r), 1);
+    recorder_wait(r, &r->deliveries, 2);
+    recorder_wait(r, &r->confirmed, 2);
+    assert_true(r->last_confirmed == range + 1);
+}
+
+static void takes_nothing_while_it_holds(void **state)
+{
+    struct recorder *r = *state;
+
+    open_reader(r);
+    publish_full(r);
+    recorder_wait(r, &r->confirmed, 1);
+    recorder_wait(r, &r->deliveries, 1);
+    bus_hold(r->bus, true);
+    publish_full(r);
+    recorder_idle(r, 300);
+    assert_false(bus_pending(r->bus));
+    assert_int_equal(r->deliveries, 1);
+    bus_hold(r->bus, false);
+    recorder_wait(r, &r->deliveries, 2);
 }
 
 static void returns_an_unroutable_publication_before_its_confirm(void **state)
@@ -480,6 +556,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(carries_all_properties_and_headers, setup, teardown),
+        cmocka_unit_test_setup_teardown(sends_a_delivery_on_as_it_came_under_a_number_of_its_own,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(takes_nothing_while_it_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(returns_an_unroutable_publication_before_its_confirm, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(returns_large_bodies_without_keeping_them, setup, teardown),

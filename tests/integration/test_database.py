@@ -165,6 +165,7 @@ class GrantsTest(DatabaseCase):
     ALLOWED = (
         "SELECT id, name, auth_token, max_concurrency FROM {svc}",
         "SELECT * FROM {rules}",
+        "UPDATE {rules} SET enabled = 0, disabledreason = 'HTTP 410', timedisabled = 1, timemodified = 1 WHERE id = 1 AND enabled = 1",
         "SELECT * FROM {cb}",
         "UPDATE {cb} SET state = 'open', failure_count = 5, last_failure = 1, timemodified = 1 WHERE serviceid = 1 AND state = 'closed'",
         "INSERT INTO {log} (serviceid, endpoint) VALUES (1, '/')",
@@ -194,6 +195,9 @@ class GrantsTest(DatabaseCase):
         "UPDATE {svc} SET base_url = 'https://evil.example'",
         "INSERT INTO {rules} (eventname, serviceid) VALUES ('x', 1)",
         "DELETE FROM {rules}",
+        "UPDATE {rules} SET endpoint = '/elsewhere'",
+        "UPDATE {rules} SET payload_template = NULL",
+        "UPDATE {rules} SET serviceid = 2",
         "UPDATE {cb} SET serviceid = 2",
         "DELETE FROM {cb}",
         "SELECT * FROM {log}",
@@ -260,6 +264,12 @@ class GrantsTest(DatabaseCase):
         services.wait_until(lambda: self.as_worker(f"SELECT 1 FROM {{worker}} WHERE instance = '{instance}'"), 5, "the row")
         program.end()
         self.assertFalse(any("failure" in line or "level=" in line for line in program.seen), program.seen)
+
+    def test_the_index_of_dead_letters_works_with_them(self):
+        done = subprocess.run([BUILD / "bin/it_deadindex"], env=environment(self.server, user="worker"), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+        print(done.stdout)
+        self.assertEqual(done.returncode, 0)
 
     def test_without_moodle_there_is_no_view(self):
         with services.MariaDB() as server:

@@ -101,8 +101,8 @@ class Breaker(shared.HubTest):
         self.assertEqual("closed", cb(hub, service, "state"))
 
     def test_exactly_one_process_probes_after_each_cooldown(self):
-        """Four processes, six cooldowns: one request each."""
-        hub = self.hub(processes=4)
+        """Eight processes, four cooldowns: one request each.  The fault case half-open does it over twenty."""
+        hub = self.hub(processes=8)
         service = hub.service(hub.sink.url + "/status-500", max_retries=3, retry_backoff=1, cb_failure_threshold=3, cb_cooldown=1)
         hub.rule(service, VIEWED)
         hub.start()

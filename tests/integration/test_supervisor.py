@@ -172,12 +172,15 @@ class Life(Supervised):
         self.process.wait()
         self.wait(lambda: len(self.lines("end")) == 2, "both children end")
 
-    def test_children_inherit_no_descriptor_but_the_link(self):
+    def test_children_inherit_no_descriptor_but_the_link_and_the_store(self):
         self.configure(processes=1)
         self.launch()
         self.ready()
-        open_ones = set(os.listdir(f"/proc/{self.lines('start')[0].pid}/fd"))
-        self.assertTrue(open_ones <= {"0", "1", "2", "3", "4", "5"}, open_ones)  # 4 log, 5 signalfd
+        folder = f"/proc/{self.lines('start')[0].pid}/fd"
+        open_ones = {int(name): os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
+        self.assertTrue(open_ones.pop(3).startswith("socket:"), open_ones)
+        self.assertTrue(open_ones.pop(4).startswith("/memfd:mih-seen"), open_ones)
+        self.assertTrue(set(open_ones) <= {0, 1, 2, 5, 6}, open_ones)  # 5 log, 6 signalfd
         self.stop()
 
 

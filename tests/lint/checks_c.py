@@ -11,7 +11,7 @@ OWNERS = (
     (re.compile(r"curl/"), re.compile(r"dispatcher/(rest|resttrouble|watcher)(_\w+)?\.[ch]")),
     (re.compile(r"mysql|mariadb/"), re.compile(r"common/db(\w+)?\.[ch]")),
     (re.compile(r"libxml/"), re.compile(r"dispatcher/(xml|soap|wsdl)(\w+)?\.[ch]")),
-    (re.compile(r"systemd/"), re.compile(r"worker/supervisor\.c")),
+    (re.compile(r"systemd/"), re.compile(r"worker/(supervisor|replayer)\.c")),
 )
 # Functions, and the only files that may call them.
 CALLERS = (

@@ -32,8 +32,8 @@ def hardening_faults(program):
 
 
 def hardening(tree):
-    """mih-worker as it is shipped: PIE, BIND_NOW, RELRO, no executable stack, stack protector, fortified functions."""
-    return hardening_faults(tree.built("mih-worker")[0])
+    """The programs as they are shipped: PIE, BIND_NOW, RELRO, no executable stack, stack protector, fortified functions."""
+    return [fault for program in tree.built("mih-worker", "mih-replayer") for fault in hardening_faults(program)]
 
 
 def settings_table(tree):

@@ -8,7 +8,9 @@ its standard input closes, so that it dies with whoever started it. For each req
 it appends one JSON line to FILE: time, webhook-id, method, path, headers, body length and
 SHA-256, and the number of the connection it came on.
 
-    /status/503?retry-after=3&body=x   that status; `location` adds the header as well
+    /status/503?retry-after=3&body=x   that status; `location` adds the header as well;
+                                       retry-date=3 is Retry-After as the date in 3 seconds,
+                                       wait=200 answers after 200 ms
     /delay/200         200 after so many milliseconds
     /echo              200 with method, path, headers and body as JSON
     /redirect?to=URL   302
@@ -28,6 +30,7 @@ SHA-256, and the number of the connection it came on.
 """
 import argparse
 import asyncio
+import email.utils
 import hashlib
 import json
 import os
@@ -73,6 +76,9 @@ async def do_status(x):
     for name in ("retry-after", "location"):
         if name in x.query:
             extra[name.replace("-", "_")] = x.query[name]
+    if "retry-date" in x.query:
+        extra["retry_after"] = email.utils.formatdate(time.time() + x.number("retry-date", 1), usegmt=True)
+    await asyncio.sleep(x.number("wait", 0) / 1000)
     await x.reply(int(x.path.split("/")[2]), x.query.get("body", "").encode(), **extra)
     return True
 
@@ -232,8 +238,8 @@ class Stub:
                 self.note(number, x)
                 behaviour = globals().get("do_" + x.path.split("/")[1], do_anything)
                 going = await behaviour(x)
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            pass  # the client went away: that is what many tests are about
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
+            pass  # the client went away: that is what many tests are about; or the stub ends
         finally:
             writer.close()
 

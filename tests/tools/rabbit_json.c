@@ -6,13 +6,37 @@
 
 #include "rabbit.h"
 
+enum { HEX_MAX = 128 * 1024 };
+
+/* Two hexadecimal digits a byte. All options of one command share the room. */
+static int bytes_from_hex(const char *hex, amqp_bytes_t *ret_bytes)
+{
+    static unsigned char room[HEX_MAX];
+    static size_t used;
+    size_t length = strlen(hex) / 2;
+    unsigned char *bytes = room + used;
+    if (length > HEX_MAX - used)
+        return complain("headers in hexadecimal take more than %d bytes", HEX_MAX);
+    for (size_t i = 0; i < length; i++) {
+        char digits[3] = {hex[2 * i], hex[2 * i + 1]};
+        char *end;
+        bytes[i] = (unsigned char)strtoul(digits, &end, 16);
+        if (*end)
+            return complain("'%s' are no hexadecimal digits", digits);
+    }
+    used += length;
+    *ret_bytes = (amqp_bytes_t){length, bytes};
+    return 0;
+}
+
 static int entry_from_option(const char *option, amqp_table_entry_t *ret_entry)
 {
     const char *equals = strchr(option, '=');
     if (!equals || equals == option)
-        return complain("'%s' is not name=text or name:=number", option);
+        return complain("'%s' is not name=text, name:=number or name%%=hex", option);
     bool number = equals[-1] == ':';
-    size_t length = (size_t)(equals - option) - (number ? 1 : 0);
+    bool hex = equals[-1] == '%';
+    size_t length = (size_t)(equals - option) - (number || hex ? 1 : 0);
     ret_entry->key = amqp_cstring_bytes(option);
     ret_entry->key.len = length;
     if (number) {
@@ -24,6 +48,8 @@ static int entry_from_option(const char *option, amqp_table_entry_t *ret_entry)
             return complain("'%s' is not a number", equals + 1);
     } else {
         ret_entry->value.kind = AMQP_FIELD_KIND_UTF8;
+        if (hex)
+            return bytes_from_hex(equals + 1, &ret_entry->value.value.bytes);
         ret_entry->value.value.bytes = amqp_cstring_bytes(equals + 1);
     }
     return 0;

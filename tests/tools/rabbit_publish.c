@@ -42,6 +42,8 @@ struct publisher {
     uint64_t n_sent, n_open;
     uint64_t oldest_open;   /* no publication before it is open */
     uint64_t next_returned; /* where to look for the id of a returned message */
+    amqp_table_entry_t entries[LIST_MAX];
+    amqp_table_t headers; /* the same on every message */
 };
 
 /* \mod_quiz\event\attempt_started is mod_quiz.attempt_started; deeper levels become dots. */
@@ -193,15 +195,19 @@ static int send_one(struct publisher *p, uint64_t number)
         .app_id = amqp_cstring_bytes(options->app_id ? options->app_id : "moodle"),
         .content_type = amqp_cstring_bytes("application/json"),
         .delivery_mode = 2,
+        .headers = p->headers,
     };
+    if (p->headers.num_entries > 0)
+        properties._flags |= AMQP_BASIC_HEADERS_FLAG;
     amqp_bytes_t body = amqp_cstring_bytes(event->body);
     body.len = event->length;
     p->n_sent = number + 1;
     p->n_open++;
-    return link_status(amqp_basic_publish(p->link->connection, 1,
-                                          amqp_cstring_bytes(options->exchange),
-                                          amqp_cstring_bytes(event->key), 1, 0, &properties, body),
-                       "publish");
+    return link_status(
+        amqp_basic_publish(p->link->connection, 1, amqp_cstring_bytes(options->exchange),
+                           amqp_cstring_bytes(options->key ? options->key : event->key), 1, 0,
+                           &properties, body),
+        "publish");
 }
 
 /* Sleeps until publication `number` is due at the wanted rate. */
@@ -293,6 +299,8 @@ int command_publish(struct link *link, const struct options *options)
     size_t length = 0;
     if (!options->exchange || !options->file)
         return complain("publish needs --exchange and --file");
+    if (table_from_list(&options->headers, p.entries, &p.headers))
+        return -1;
     char *text = read_whole(options->file, &length);
     int result = text && read_events(&p, text) == 0 ? publish(&p) : -1;
     for (size_t i = 0; i < p.n_events; i++)

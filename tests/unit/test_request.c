@@ -461,6 +461,76 @@ static void says_which_placeholder_a_filter_refused(void **state)
     drop(&f);
 }
 
+/* Builds it anew with a payload that was made before. */
+static void build_again(struct fixture *f, const char *bytes, size_t len)
+{
+    const struct service *s = catalog_service(f->catalog, 3);
+    const struct request_payload payload = {bytes, len};
+    f->result = request_build_again(&f->request, service_rule(s, 7), &f->event, &payload, NOW,
+                                    f->reason, sizeof(f->reason));
+}
+
+static void sends_a_ready_payload_byte_for_byte(void **state)
+{
+    static const char sent[] = "{ \"old\" : \"\xc3\xa9\0\xff\"}";
+    const struct case_ c = {.endpoint = "x", .payload = "{\"new\": 1}", .method = "PUT"};
+    struct fixture f;
+    size_t len = 0;
+
+    (void)state;
+    build(&f, &c, UUID, "T");
+    assert_int_equal(f.result, 0);
+    assert_string_equal(request_payload(&f.request).bytes, "{\"new\":1}");
+    build_again(&f, sent, sizeof(sent) - 1);
+    assert_int_equal(f.result, 0);
+    assert_memory_equal(request_body(&f.request, &len), sent, sizeof(sent) - 1);
+    assert_int_equal(len, sizeof(sent) - 1);
+    assert_int_equal(request_payload(&f.request).len, len);
+    assert_string_equal(f.request.method, "PUT");
+    assert_string_equal(buf_text(&f.request.url), "https://h/api/x");
+    assert_string_equal(header(&f, "webhook-id"), UUID ":7");
+    assert_string_equal(header(&f, "Authorization"), "Bearer T");
+    build_again(&f, "", 0);
+    assert_int_equal(f.result, 0);
+    assert_string_equal(body_of(&f), "");
+    drop(&f);
+}
+
+static void sends_the_pairs_of_a_query_again(void **state)
+{
+    static const struct {
+        const char *endpoint, *sent, *url;
+    } rows[] = {
+        {"x", "a=1&b%5Bc%5D=%C3%A9+", "https://h/api/x?a=1&b%5Bc%5D=%C3%A9+"},
+        {"x?k=v", "a=1", "https://h/api/x?k=v&a=1"},
+        {"x", "", "https://h/api/x"},
+        {"x", "{\"a\":1}", NULL},
+        {"x", "a=1#b", NULL},
+        {"x", "a=1 HTTP/1.1\r\n", NULL},
+        {"x", "a=\xc3\xa9", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct case_ c = {
+            .method = "GET", .endpoint = rows[i].endpoint, .event = "{\"n\":5}"};
+        struct fixture f;
+
+        build(&f, &c, UUID, "T");
+        assert_int_equal(f.result, 0);
+        assert_string_equal(request_payload(&f.request).bytes, "n=5");
+        build_again(&f, rows[i].sent, strlen(rows[i].sent));
+        assert_int_equal(f.result, rows[i].url ? 0 : -EBADMSG);
+        if (rows[i].url) {
+            assert_string_equal(buf_text(&f.request.url), rows[i].url);
+            assert_string_equal(request_payload(&f.request).bytes, rows[i].sent);
+            assert_int_equal(request_payload(&f.request).len, strlen(rows[i].sent));
+        } else {
+            assert_non_null(strstr(f.reason, "policy: what was sent before is no query string"));
+        }
+        drop(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +551,8 @@ int main(void)
         cmocka_unit_test(refuses_a_query_of_a_scalar),
         cmocka_unit_test(refuses_what_is_too_large),
         cmocka_unit_test(says_which_placeholder_a_filter_refused),
+        cmocka_unit_test(sends_a_ready_payload_byte_for_byte),
+        cmocka_unit_test(sends_the_pairs_of_a_query_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

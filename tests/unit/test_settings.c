@@ -33,8 +33,14 @@ static void every_default_parses_to_the_documented_value(void **state)
     assert_int_equal(s.worker_max_event_bytes, 1048576);
     assert_int_equal(s.worker_prefetch_factor, 4);
     assert_int_equal(s.worker_max_response_bytes, 65536);
+    assert_string_equal(s.worker_seen_file, "");
+    assert_int_equal(s.worker_seen_entries, 262144);
     assert_int_equal(s.relay_after_ms, 5000);
     assert_int_equal(s.relay_batch, 500);
+    assert_int_equal(s.replayer_canary_wait_ms, 60000);
+    assert_true(s.deadletters_max_age_ms == INT64_C(30) * 86400 * 1000);
+    assert_int_equal(s.deadletters_max_number, 1000000);
+    assert_int_equal(s.deadletters_check_interval_ms, 600000);
     assert_int_equal(s.log_level, LOG_LEVEL_INFO);
     conf_release(&settings_table, &s);
 }
@@ -79,6 +85,7 @@ static void values_out_of_range_are_refused_with_what_is_accepted(void **state)
         {"MIH_WORKER_PROCESSES", "513", "0 to 512"},
         {"MIH_WORKER_MAX_EVENT_BYTES", "17M", "1k to 16M (bytes, or with k, M, G)"},
         {"MIH_RELAY_BATCH", "0", "1 to 10000"},
+        {"MIH_DEADLETTERS_MAX_AGE", "59s", "1m to 3650d (seconds, or with ms, s, m, h, d)"},
         {"MIH_LOG_LEVEL", "chatty", "error, warning, info, debug"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -42,10 +42,37 @@ static void copies_foreign_text_safely(void **state)
     }
 }
 
+static void copies_foreign_text_for_people(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t len;
+        size_t size;
+        const char *copy;
+    } rows[] = {
+        {"", 0, 1, ""},
+        {"abc", 3, 3, "ab"},
+        {"a\n\tb", 4, 20, "a\n\tb"},
+        {"a\0b\x1b[31m\r\x7f", 10, 20, "a b [31m  "},
+        {"M\xc3\xa1laga", 7, 3, "M"},
+        {"half \xc3", 6, 20, "half ?"},
+        {"\xc2\x9b!", 3, 20, " !"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char copy[32];
+        memset(copy, '!', sizeof(copy));
+        utf8_copy_printable(copy, rows[i].size, rows[i].text, rows[i].len);
+        assert_string_equal(copy, rows[i].copy);
+        assert_int_equal(copy[rows[i].size], '!');
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_foreign_text_safely),
+        cmocka_unit_test(copies_foreign_text_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,7 +103,8 @@ final class amqp_broker implements broker {
      */
     public function redeliver(message $message, int $serviceid, int $ruleid): receipt {
         return $this->attempt(function () use ($message, $serviceid, $ruleid): void {
-            $properties = self::properties($message, config::site_id()) + ['headers' => ['x-mih-rule' => (string) $ruleid]];
+            $properties = self::properties($message, config::site_id());
+            $properties['headers'] = ($properties['headers'] ?? []) + ['x-mih-rule' => (string) $ruleid];
             $exchange = $this->exchange(config::text('namespace') . '.redeliver');
             $exchange->publish($message->body, (string) $serviceid, AMQP_MANDATORY, $properties);
             $this->open[++$this->tag] = $message->id;
@@ -153,7 +154,7 @@ final class amqp_broker implements broker {
      * @return array
      */
     private static function properties(message $message, string $siteid): array {
-        return [
+        $properties = [
             'content_type' => 'application/json',
             'delivery_mode' => 2,
             'message_id' => $message->id,
@@ -161,6 +162,7 @@ final class amqp_broker implements broker {
             'type' => $message->eventname,
             'app_id' => $siteid,
         ];
+        return $message->republished ? $properties + ['headers' => ['x-mih-republished' => 1]] : $properties;
     }
 
     /**

@@ -20,7 +20,8 @@ namespace local_integrationhub\local;
  * Events that 2.0.0 had queued as ad hoc tasks when the site was upgraded.
  *
  * Each such task is for one rule, so the message goes to that rule's service only, and names the rule. A task that is run
- * again, because PHP died before Moodle had noted its end, sends the same message id again.
+ * again, because PHP died before Moodle had noted its end, sends the same message id again; no run knows whether it is the
+ * first one, so the message is always flagged as one that may have been published before.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -55,6 +56,7 @@ final class legacy_dispatch {
         $time = (int) ($data['timecreated'] ?? time());
         $id = uuid::derived($time, config::site_id() . ' ' . $task);
         $message = new message($name, message::encode($data), $time, true, $id);
+        $message->republished = true;
         $receipt = ($broker ?? amqp_broker::instance())->redeliver($message, (int) $rule->serviceid, (int) $rule->id);
         if (!isset($receipt->safe[$message->id])) {
             $reason = $receipt->error ?? get_string('error_returned', 'local_integrationhub');

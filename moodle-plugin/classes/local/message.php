@@ -46,6 +46,9 @@ final class message {
     /** @var bool whether an outbox row holds it */
     public $stored = false;
 
+    /** @var bool whether it may have been published before: the worker fleet then looks whether it was delivered */
+    public $republished = false;
+
     /**
      * Constructor.
      *

@@ -275,7 +275,8 @@ final class publisher {
     }
 
     /**
-     * Leaves out what the relay has published because it took us too long.
+     * Leaves out what the relay has published because it took us too long. What is still there may be under way at the
+     * relay, whose row is deleted only later: it is flagged.
      *
      * @param message[] $messages
      * @return message[]
@@ -290,7 +291,11 @@ final class publisher {
         if (!$old) {
             return $messages;
         }
-        $gone = array_diff_key(array_fill_keys($old, 1), outbox::claim($old));
+        $present = outbox::claim($old);
+        $gone = array_diff_key(array_fill_keys($old, 1), $present);
+        foreach ($messages as $message) {
+            $message->republished = $message->republished || isset($present[$message->id]);
+        }
         return array_filter($messages, function (message $message) use ($gone): bool {
             return !isset($gone[$message->id]);
         });

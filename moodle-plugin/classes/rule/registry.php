@@ -87,6 +87,10 @@ class registry {
         global $DB;
         $DB->get_record(self::TABLE, ['id' => $id], 'id', MUST_EXIST);
         $values = self::validated(self::values($data));
+        if (!empty($values['enabled'])) {
+            // Why the worker fleet had disabled it is of the past.
+            $values += ['timedisabled' => null, 'disabledreason' => null];
+        }
         $DB->update_record(self::TABLE, (object) ($values + ['id' => $id, 'timemodified' => time()]));
         change::announce();
     }

@@ -152,6 +152,19 @@ final class amqp_broker_test extends \advanced_testcase {
         $this->assertSame([], (new amqp_broker())->redeliver($this->message(), 8, 3)->safe, 'no queue has this service');
     }
 
+    public function test_what_may_have_been_published_before_is_flagged(): void {
+        $message = $this->message();
+        $message->republished = true;
+        (new amqp_broker())->publish([$message, $this->message()]);
+        $this->assertSame(['x-mih-republished' => 1], $this->queue()->get(AMQP_AUTOACK)->getHeaders());
+        $this->assertSame([], $this->queue()->get(AMQP_AUTOACK)->getHeaders());
+        (new amqp_broker())->redeliver($message, 7, 3);
+        $this->assertEqualsCanonicalizing(
+            ['x-mih-republished' => 1, 'x-mih-rule' => '3'],
+            $this->queue()->get(AMQP_AUTOACK)->getHeaders()
+        );
+    }
+
     public function test_hint(): void {
         $this->assertNull((new amqp_broker())->hint('{"hint":"x"}'));
         $this->assertSame('{"hint":"x"}', $this->queue()->get(AMQP_AUTOACK)->getBody());

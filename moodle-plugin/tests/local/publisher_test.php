@@ -303,8 +303,16 @@ final class publisher_test extends \advanced_testcase {
         $DB->delete_records(outbox::TABLE, ['messageid' => $rows[0]->messageid]);
         publisher::instance()->flush();
         $this->assertSame([$rows[1]->messageid], array_column($this->broker->published, 'id'));
+        $this->assertTrue($this->broker->published[0]->republished, 'the relay may be about to publish it, too');
         $this->assertCount(0, $this->rows());
         $this->assertNotNull($old);
+    }
+
+    public function test_the_first_publication_is_not_flagged(): void {
+        $this->want();
+        $this->trigger();
+        publisher::instance()->flush();
+        $this->assertSame([false], array_column($this->broker->published, 'republished'));
     }
 
     public function test_a_late_publication_claims_its_rows(): void {

@@ -67,6 +67,18 @@ final class registry_test extends \advanced_testcase {
         $this->assertFalse(registry::get_rule($id));
     }
 
+    public function test_enabling_forgets_why_the_fleet_had_disabled_it(): void {
+        global $DB;
+        $id = $this->create();
+        $disabled = ['id' => $id, 'enabled' => 0, 'timedisabled' => 5, 'disabledreason' => 'HTTP 410 Gone'];
+        $DB->update_record(registry::TABLE, (object) $disabled);
+        registry::update_rule($id, (object) ['endpoint' => '/elsewhere']);
+        $this->assertSame('HTTP 410 Gone', registry::get_rule($id)->disabledreason);
+        registry::update_rule($id, (object) ['enabled' => 1]);
+        $rule = registry::get_rule($id);
+        $this->assertEquals([1, null, null], [$rule->enabled, $rule->timedisabled, $rule->disabledreason]);
+    }
+
     public function test_a_service_that_is_disabled_wants_nothing(): void {
         $this->create();
         $this->assertTrue(wanted_events::contains('\core\event\user_created'));

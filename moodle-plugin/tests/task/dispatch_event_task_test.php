@@ -77,6 +77,7 @@ final class dispatch_event_task_test extends \advanced_testcase {
         [$first, $again, $other] = array_column($this->broker->published, 'id');
         $this->assertSame($first, $again);
         $this->assertNotSame($first, $other);
+        $this->assertSame([true, true, true], array_column($this->broker->published, 'republished'));
     }
 
     public function test_rules_and_services_that_are_gone_or_disabled_are_passed_over(): void {

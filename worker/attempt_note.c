@@ -1,0 +1,53 @@
+#include "worker/attempt_note.h"
+
+#include <stdlib.h>
+
+#include "common/utf8.h"
+#include "worker/lane.h"
+#include "worker/replayed.h"
+
+/* A letter of no rule, replayed, goes to every rule that wants it: its own row is told of the
+ * deliveries, and what dies again is a letter of its rule. */
+static int64_t rule_of(const struct attempt *a, enum deadnote what)
+{
+    return what == DEADNOTE_DELIVERED && a->job->only_rule == 0 ? 0 : attempt_rule(a);
+}
+
+void attempt_note(const struct attempt *a, enum deadnote what)
+{
+    const struct job *job = a->job;
+    struct request_payload payload = {job->body, job->body_len};
+
+    if (a->rendered)
+        payload = request_payload(&a->request);
+    else if (job->replayed && job->replayed->has_payload)
+        payload = job->replayed->payload;
+    deadnotes_add(job->lane->ctx->deadnotes, what,
+                  &(struct dead_row){
+                      .service_id = job->lane->service_id,
+                      .rule_id = rule_of(a, what),
+                      .attempts = a->attempts,
+                      .status = a->verdict.status,
+                      .first_s = job->first_s,
+                      .died_s = a->died_s,
+                      .replay_id = job->replayed ? job->replayed->id : 0,
+                      .message_id = job_message_id(job),
+                      .event_name = *job->event.eventname ? job->event.eventname : job->type,
+                      .reason = a->verdict.reason,
+                      .payload = payload.bytes,
+                      .endpoint = a->rendered ? buf_text(&a->request.url) : NULL,
+                      .method = a->rendered ? a->request.method : NULL,
+                      .response = a->response ? a->response : "",
+                  },
+                  payload.len);
+}
+
+void attempt_keep_response(struct attempt *a, const char *body, size_t body_len)
+{
+    size_t size = (body_len < DEADINDEX_RESPONSE_MAX ? body_len : DEADINDEX_RESPONSE_MAX) + 1;
+
+    free(a->response);
+    a->response = body_len > 0 ? malloc(size) : NULL;
+    if (a->response)
+        utf8_copy_printable(a->response, size, body, body_len);
+}

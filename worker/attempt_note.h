@@ -1,0 +1,20 @@
+/*
+ * What the index of dead letters is told of an attempt: makes the row of deadindex.h from what the
+ * job and the attempt hold. In the loop; the row is copied, and written later.
+ */
+#ifndef MIH_WORKER_ATTEMPT_NOTE_H
+#define MIH_WORKER_ATTEMPT_NOTE_H
+
+#include <stddef.h>
+
+#include "worker/deadnotes.h"
+#include "worker/job.h"
+
+/* The attempt's dead letter is safe at the broker, or the replayed message was delivered. */
+void attempt_note(const struct attempt *a, enum deadnote what);
+
+/* Keeps the beginning of the last answer for the note of an attempt that becomes a dead letter. Out
+ * of memory: without. */
+void attempt_keep_response(struct attempt *a, const char *body, size_t body_len);
+
+#endif
