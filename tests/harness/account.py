@@ -67,6 +67,12 @@ def percentile(values, share):
     return values[int(rank) - 1]
 
 
+def rule_of(delivery):
+    """The rule's id in a delivery's id, or None."""
+    rule = delivery.rpartition(":")[2]
+    return int(rule) if rule.isdigit() else None
+
+
 def milliseconds_of(delivery):
     """The unix milliseconds in the UUIDv7 that a delivery's id begins with; None when it begins with none."""
     match = UUID7.match(delivery)

@@ -1,4 +1,4 @@
-"""./run-demo: real Moodle events through a real broker and the real fleet to three services, and the sums at the end.
+"""./run-demo: real Moodle events through a real broker and the real fleet to four services, and the sums at the end.
 
 Everything is private to the run: servers on free loopback ports, data in temporary folders, and nothing is left when it ends.
 """
@@ -29,9 +29,9 @@ def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="run-demo", allow_abbrev=False,
-        description="Runs the hub end to end on real Moodle events: installs what is missing, builds, starts a private RabbitMQ and MariaDB, three "
-                    "services (one answers, one is slow, one is down) and a fleet of worker processes, publishes, and shows what became of every "
-                    "event.  Exits with 0 only when nothing was lost.")
+        description="Runs the hub end to end on real Moodle events: installs what is missing, builds, starts a private RabbitMQ and MariaDB, four "
+                    "services (one answers, one is slow, one refuses, one is down at first) and a fleet of worker processes, publishes, replays dead "
+                    "letters, and shows what became of every event.  Exits with 0 only when nothing was lost.")
     parser.add_argument("--events", type=number, metavar="N", help=f"how many events to publish (default {DEFAULT_EVENTS:,}); with --moodle: how "
                         f"many page requests to make, each raises about one event (default {DEFAULT_PAGES})")
     parser.add_argument("--keep", action="store_true", help="leave everything running and say how to look around")
@@ -62,7 +62,7 @@ def build(screen):
     folder = guard.folder("mih-build-")
     build_folder = fleet.build_folder()
     script = ('exec 9>"$2/.lock"; flock 9; cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMIH_TESTS=ON && '
-              'ninja -C "$2" mih-worker mih-test-rabbit')
+              'ninja -C "$2" mih-worker mih-replayer mih-test-rabbit')
     os.makedirs(build_folder, exist_ok=True)
     screen.say("Building the programs.")
     environment = dict(os.environ, TMPDIR=folder)   # a compiler that is killed leaves its temporary files

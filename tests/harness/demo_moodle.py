@@ -193,7 +193,7 @@ class MoodleDemo(Demo):
             self.break_broker()
         pages.run("with the broker", pages.total, self.watch)
         self.screen.progress(self.words(), final=True)
-        done = self.wait_done()
+        done = self.wait_done() and self.replay()
         self.settle()
         return done
 

@@ -51,15 +51,16 @@ class Summary:
     """The figures of one run.
 
     `services`: {id: name}; `arrivals`: sink requests (dicts) in order; `published`: {message id: unix ms at which it happened};
-    `relayed`: ids of the messages that the relay published out of Moodle's outbox.
+    `relayed`: ids of the messages that the relay published out of Moodle's outbox; `replayed`: deliveries of dead letters that were sent again.
     """
 
-    def __init__(self, services, rules, balance, arrivals, published, relayed=()):
+    def __init__(self, services, rules, balance, arrivals, published, relayed=(), replayed=()):
         self.services = services
         self.rules = rules
         self.balance = balance
         self.published = published
         self.relayed = relayed
+        self.replayed = replayed
         self.first = {}
         for request in arrivals:
             self.first.setdefault(request["id"], request["arrived"])
@@ -67,7 +68,7 @@ class Summary:
         self.relay_latency = []
         for delivery, arrived in self.first.items():
             happened = account.milliseconds_of(delivery)
-            if happened is not None:
+            if happened is not None and delivery not in replayed:
                 self._add_latency(delivery, max(0.0, arrived * 1000 - happened))
         for values in self.latency.values():
             values.sort()
@@ -77,7 +78,7 @@ class Summary:
 
     def _add_latency(self, delivery, milliseconds):
         """What came out of the outbox has waited there on purpose, and is told apart."""
-        service = self.rules.service_of.get(_rule(delivery))
+        service = self.rules.service_of.get(account.rule_of(delivery))
         if delivery[:36] in self.relayed:
             self.relay_latency.append(milliseconds)
         elif service in self.latency:
@@ -113,7 +114,8 @@ class Summary:
             "the broker kept the others from the fleet")
         for word, count in (("Delivered", len(balance.delivered)), ("Dead", len(balance.dead)), ("Waiting", len(balance.waiting)),
                             ("Lost", len(balance.lost)), ("Repeated", balance.duplicates)):
-            say(f"{word:<12}{count:>8,}")
+            say(f"{word:<12}{count:>8,}"
+                + (f", {len(self.replayed):,} of them dead letters that were replayed" if word == "Delivered" and self.replayed else ""))
         say("")
         say(f"{'Service':<22}{'wanted':>8}{'delivered':>11}{'dead':>7}   {'latency p50':>11}{'p95':>10}{'p99':>10}")
         for service, name in self.services.items():
@@ -121,14 +123,14 @@ class Summary:
         self._tell_reasons(say)
         say("")
         say(f"Throughput: {self.per_second():,.0f} deliveries a second, over {self.seconds:.1f} s from the first event to the last arrival.")
-        say("Latency: from the event to its arrival at the service; a backlog counts.")
+        say("Latency: from the event to its arrival at the service; a backlog counts, a replay does not.")
         if self.relay_latency:
             say(f"What came out of the outbox is not in these columns: it arrived {_time(account.percentile(self.relay_latency, 0.50))} (p50) to "
                 f"{_time(self.relay_latency[-1])} (longest) after the event.")
 
     def _tell_service(self, say, service, name):
         def of_service(deliveries):
-            return sum(1 for delivery in deliveries if self.rules.service_of.get(_rule(delivery)) == service)
+            return sum(1 for delivery in deliveries if self.rules.service_of.get(account.rule_of(delivery)) == service)
         times = [_time(account.percentile(self.latency[service], share)) for share in (0.50, 0.95, 0.99)]
         say(f"{name:<22}{of_service(self.balance.wanted):>8,}{of_service(self.balance.delivered):>11,}{of_service(self.balance.dead):>7,}   "
             f"{times[0]:>11}{times[1]:>10}{times[2]:>10}")
@@ -138,17 +140,12 @@ class Summary:
             return
         say("")
         say("Dead letters, kept at the broker with their reason:")
-        groups = Counter((self.services.get(self.rules.service_of.get(_rule(delivery)), "?"), re.sub(r"after \d+ ms", "after N ms", reason))
+        groups = Counter((self.services.get(self.rules.service_of.get(account.rule_of(delivery)), "?"), re.sub(r"after \d+ ms", "after N ms", reason))
                          for delivery, reason in self.balance.dead.items())
         for (name, reason), count in groups.most_common(12):
             say(f"  {count:>7,}  {name}: {reason}")
         if len(groups) > 12:
             say(f"           and {len(groups) - 12} more reasons")
-
-
-def _rule(delivery):
-    rule = delivery.rpartition(":")[2]
-    return int(rule) if rule.isdigit() else None
 
 
 def _rounded(value):

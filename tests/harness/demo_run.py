@@ -13,13 +13,14 @@ import fleet
 import guard
 from demo_report import Summary, bar
 from rabbit import Rabbit
-from services import MariaDB, RabbitMQ, free_port
+from services import MariaDB, RabbitMQ, free_port, wait_until
 from sink import Sink
 
 DATA = os.path.join(fleet.TOP, "tests", "data", "moodle-events.jsonl")
 STALL_SECONDS = 60
 OUTBOX_ROWS = 50
 CHAT_DOWN_SECONDS = 6
+REPLAY_RATE = 1000
 BREAKER_WORDS = {"open": "open: nothing is sent, its events wait in the broker", "halfopen": "half-open: one request is sent to see",
                  "closed": "closed: its backlog is sent, slowly at first"}
 EXCHANGE = "moodle.events"
@@ -38,6 +39,7 @@ class Demo:
         self.outbox = {}        # message id -> (event name, ms): rows inserted as Moodle leaves them
         self.publication = None
         self.chat_state, self.chat_down = "closed", time.monotonic()
+        self.replayed = set()   # deliveries of dead letters that were sent again
 
     # ---- setting up ----
 
@@ -97,7 +99,7 @@ class Demo:
         """Has the events happen and waits for what becomes of them; returns whether all is done (false: nothing moves any more)."""
         self.screen.say(f"Publishing {self.options.events:,} real Moodle events (from tests/data, each with a new id).")
         self.publish()
-        done = self.wait_done()
+        done = self.wait_done() and self.replay()
         self.settle()
         return done
 
@@ -189,6 +191,38 @@ class Demo:
                 return False
             time.sleep(0.25)
 
+    def replay(self):
+        """Mends the service that refuses everything and has half of its dead letters sent again; returns whether they have arrived."""
+        portal = next((service for service, name in self.services.items() if name == "old-portal"), None)
+        before = {delivery for delivery in self.dead_letters() if self.rules.service_of.get(account.rule_of(delivery)) == portal}
+        limit = len(before) // 2
+        if not limit:
+            return True
+        self.screen.say(f"old-portal: mended. Half of its {len(before):,} dead letters are replayed:")
+        self.screen.say(f"  mih-replayer replay --service old-portal --limit {limit} --rate {REPLAY_RATE} --canary")
+        self.database.query(f"UPDATE mdl_local_integrationhub_svc SET base_url = '{self.sink.url}/fast', timemodified = UNIX_TIMESTAMP() "
+                            f"WHERE id = {portal}")
+        self.wait_rules_read()
+        delivered = self.delivered()
+        status, output, errors = guard.run([fleet.program("mih-replayer"), "--config", self.fleet.configuration, "replay", "--service",
+                                            "old-portal", "--limit", str(limit), "--rate", str(REPLAY_RATE), "--canary", "--json"])
+        if status != 0:
+            self.screen.say(f"The replay ended with {status}: {(output + errors).decode(errors='replace').strip()}")
+            return False
+        wait_until(lambda: self.delivered() >= delivered + limit, STALL_SECONDS, "the replayed dead letters to arrive")
+        self.replayed = before - self.dead_letters().keys()
+        self.screen.say(f"old-portal: {len(self.replayed):,} replayed and delivered, {len(before) - len(self.replayed):,} left.")
+        return True
+
+    def wait_rules_read(self):
+        """Until every process has read the rules anew, as its log says."""
+        def reads():
+            with open(self.fleet.log, encoding="utf-8", errors="replace") as log:
+                lines = [line for line in log if 'msg="rules read"' in line]
+            return {pid: sum(f"pid={pid} " in line for line in lines) for pid in self.fleet.children()}
+        before = reads()
+        wait_until(lambda: all(count > before.get(pid, 0) for pid, count in reads().items()), 20, "the fleet to read the service")
+
     def check_fleet(self):
         """A fleet that has ended ends the demo."""
         if not self.fleet.alive():
@@ -247,7 +281,7 @@ class Demo:
         waiting = set() if done else self.waiting(facts.in_outbox)
         wanted = account.wanted_deliveries(self.rules, facts.happened.items())
         balance = account.Balance(wanted, [request["id"] for request in self.arrivals], self.dead_letters(), waiting)
-        return Summary(self.services, self.rules, balance, self.arrivals, facts.published, facts.relayed)
+        return Summary(self.services, self.rules, balance, self.arrivals, facts.published, facts.relayed, self.replayed)
 
     def faults(self, summary, done):
         """What must not be, in words."""
