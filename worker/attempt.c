@@ -180,8 +180,7 @@ static bool has_budget(const struct attempt *a)
     return retrybudget_take(&lane->budget, timing_mono_us()) == 0;
 }
 
-/* Not sent, and not counted: it waits in the broker and comes back. */
-static void postpone(struct attempt *a, const char *reason, int64_t delay_ms)
+void attempt_hold(struct attempt *a, const char *reason, int64_t delay_ms)
 {
     a->verdict = (struct verdict){.kind = VERDICT_RETRY, .breaker = BREAKER_NEUTRAL};
     snprintf(a->verdict.reason, sizeof a->verdict.reason, "%s", reason);
@@ -217,8 +216,8 @@ static bool end_copy(struct attempt *a)
         attempt_end(a);
         return true;
     case SEEN_BEGUN:
-        postpone(a, "hold: another copy of it is under way",
-                 COPY_WAIT_MS + timing_random(COPY_SPREAD_MS));
+        attempt_hold(a, "hold: another copy of it is under way",
+                     COPY_WAIT_MS + timing_random(COPY_SPREAD_MS));
         return true;
     case SEEN_NOT:
         break;
@@ -243,12 +242,12 @@ static void send(struct attempt *a, const struct service *service)
         return;
     }
     if (!has_budget(a)) {
-        postpone(a, "hold: too many retries at once",
-                 BUDGET_WAIT_MS + timing_random(BUDGET_SPREAD_MS));
+        attempt_hold(a, "hold: too many retries at once",
+                     BUDGET_WAIT_MS + timing_random(BUDGET_SPREAD_MS));
         return;
     }
     if (leave == BREAKER_LEAVE_NONE) { /* the breaker opened between two of its rules */
-        postpone(a, "hold: breaker open", service->cb_cooldown_ms);
+        attempt_hold(a, "hold: breaker open", service->cb_cooldown_ms);
         return;
     }
     a->rendered = true;

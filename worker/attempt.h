@@ -19,6 +19,9 @@ void attempt_start(struct attempt *a, const struct service *service);
 /* Nothing is sent, for the message or the rule is at fault: a dead letter. */
 void attempt_refuse(struct attempt *a, const char *reason);
 
+/* Not sent now, and not counted: it waits in a delay queue and comes back. */
+void attempt_hold(struct attempt *a, const char *reason, int64_t delay_ms);
+
 /* What followed it is safe, or not needed any more: a followup_done. */
 void attempt_followed(struct attempt *a, enum followup_end end);
 

@@ -11,7 +11,7 @@
 #include "worker/lane.h"
 #include "worker/replayed.h"
 
-enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000 };
+enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000, RETURN_WAIT_MS = 2000, RETURN_SPREAD_MS = 4000 };
 
 static const char doubt_reason[] = "policy: no rule known to this process wants the event, and the"
                                    " rules in the database could not be read since it came";
@@ -86,6 +86,20 @@ static void give_back(struct job *job)
 {
     settler_give_back(&job->lane->settler, job->epoch, job->tag);
     delivery_abandon(job);
+}
+
+void delivery_give_back(struct job *job)
+{
+    struct attempt *a = job->returns < DELIVERY_MAX_RETURNS ? NULL : attempt_take(job, NULL);
+
+    if (!a) {
+        give_back(job);
+        return;
+    }
+    job->next_rule = job->n_rules;
+    job->open++;
+    attempt_hold(a, "hold: returned to its queue too often",
+                 RETURN_WAIT_MS + timing_random(RETURN_SPREAD_MS));
 }
 
 /* A dead letter of no rule. */

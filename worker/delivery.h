@@ -10,6 +10,8 @@
 struct job;
 struct lane;
 
+enum { DELIVERY_MAX_RETURNS = 10 }; /* half of the service queues' x-delivery-limit */
+
 /* Puts a job at the end of the lane's waiting queue. */
 void delivery_queue(struct lane *lane, struct job *job);
 
@@ -26,6 +28,13 @@ void delivery_refuse_large(struct job *job);
 /* A job that is out of its queue: starts nothing more, and drops the job unsettled when what is
  * under way has ended. */
 void delivery_abandon(struct job *job);
+
+/*
+ * A job that is out of its queue and has not begun goes back to the broker: to the head of its
+ * queue, or, when it was returned so often that it would soon be a dead letter, through a delay
+ * queue, from which it comes as new.
+ */
+void delivery_give_back(struct job *job);
 
 /* The rules were looked at: messages that no rule wanted are matched again or skipped. */
 void delivery_recheck(struct lane *lane);

@@ -43,6 +43,7 @@ struct job {
     int64_t attempts;          /* counted so far */
     int64_t arrived_ms;        /* monotonic */
     struct replayed *replayed; /* owned; NULL: not of a replay */
+    int64_t returns;           /* how often the broker has counted it as returned to its queue */
     bool flagged;              /* redelivered or republished: may have been delivered before */
 
     bool parsed;
@@ -75,6 +76,10 @@ struct attempt {
     char *response;   /* owned; of a dead letter: the beginning of the last answer, or NULL */
     bool republished; /* an earlier publication of that may be at the broker, unconfirmed */
 };
+
+/* How often a quorum queue has had the message returned to it. Above x-delivery-limit it becomes a
+ * dead letter, whoever returned it and why. */
+#define RETURNS_HEADER "x-delivery-count"
 
 /* Fills a pooled or new job from a delivery, taking its body from the bus. Our own headers
  * count only in what comes by the redeliver exchange: anybody may set them on an event. NULL: no

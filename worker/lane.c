@@ -155,15 +155,16 @@ static int open_channel(struct lane *lane, struct bus *bus, uint16_t channel, in
     return consume(lane, bus, now_ms);
 }
 
-static void drop_all(struct lane *lane, struct job *job, bool give_back)
+static void drop_all(struct job *job, bool give_back)
 {
     while (job) {
         struct job *next = job->next;
 
         job->next = NULL;
         if (give_back)
-            settler_give_back(&lane->settler, job->epoch, job->tag);
-        delivery_abandon(job);
+            delivery_give_back(job);
+        else
+            delivery_abandon(job);
         job = next;
     }
 }
@@ -178,8 +179,8 @@ static void drop_waiting(struct lane *lane, bool keep_begun, bool give_back)
 
     lane->doubtful = NULL;
     lane->doubts = 0;
-    drop_all(lane, kept ? kept->next : first, give_back);
-    drop_all(lane, doubtful, give_back);
+    drop_all(kept ? kept->next : first, give_back);
+    drop_all(doubtful, give_back);
     if (kept)
         kept->next = NULL;
     lane->waiting_first = lane->waiting_last = kept;
@@ -314,7 +315,7 @@ int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
     r = settler_took(&lane->settler, m->tag);
     if (r < 0)
         return r;
-    if (!lane->wanted) {
+    if (!lane->wanted && bus_header_number(m->headers, RETURNS_HEADER, 0) < DELIVERY_MAX_RETURNS) {
         settler_give_back(&lane->settler, lane->settler.epoch, m->tag);
         return 0;
     }
@@ -330,6 +331,10 @@ int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
     lane->jobs++;
     if (m->body_len > lane->ctx->limits.max_bytes) {
         delivery_refuse_large(job); /* at once: it would hold its memory while it waits */
+        return 0;
+    }
+    if (!lane->wanted) {
+        delivery_give_back(job);
         return 0;
     }
     delivery_queue(lane, job);

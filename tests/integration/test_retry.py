@@ -112,6 +112,18 @@ class Breaker(shared.HubTest):
         wait_until(lambda: int(cb(hub, service, "trips")) >= trips + 4 and cb(hub, service, "state") == "open", 120, "four cooldowns", every=0.05)
         self.assertEqual(int(cb(hub, service, "trips")) - trips, len(requests_of(hub, "/status-500")) - requests)
 
+    def test_messages_that_are_given_back_again_and_again_stay_alive(self):
+        """Each opening of the breaker returns what has not begun to the head of its queue, and the broker's delivery limit of 20 counts that."""
+        hub = self.hub(processes=1, settings={"database": {"poll_interval": "200ms"}})
+        service = hub.service(hub.sink.url + "/status-500", max_retries=50, retry_backoff=30, cb_failure_threshold=3, cb_cooldown=600)
+        hub.rule(service, VIEWED)
+        hub.start()
+        hub.publish(1433)
+        for _ in range(30):
+            wait_until(lambda: cb(hub, service, "state") == "open" and not hub.rabbit.consumers(hub.fleet.queue(service)), 30, "the breaker to open")
+            hub.database.query(f"UPDATE mdl_local_integrationhub_cb SET state = 'closed', trips = 0 WHERE serviceid = {service}")
+        self.assertEqual(0, hub.dead_count())
+
     def test_a_reset_takes_effect_at_once(self):
         """An administrator closes the breaker in the table: the fleet tries again within two seconds, long before the cooldown is over."""
         hub = self.hub()
