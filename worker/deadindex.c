@@ -308,10 +308,12 @@ static int update_state(const struct change *change, const struct entry *e)
                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
 }
 
-/* The change's state for all rows of the chunk that are there and have this replay. */
+/* The change's state for all rows of the chunk that are there and have this replay. An outcome that
+ * the letters' own replays had (the change names none) comes late when a later one has been told.
+ */
 static int update_states_of(const struct change *change, struct chunk *c, int64_t replay)
 {
-    struct db_value values[CHUNK_ROWS + 2];
+    struct db_value values[CHUNK_ROWS + 3];
     size_t n = 2;
     struct buf sql;
     int r;
@@ -332,6 +334,10 @@ static int update_states_of(const struct change *change, struct chunk *c, int64_
         e->updated = true;
     }
     buf_adds(&sql, ")");
+    if (change->replay_id == 0 && replay > 0) {
+        buf_adds(&sql, " AND COALESCE(replayid, 0) <= ?");
+        values[n++] = number(replay);
+    }
     r = buf_error(&sql);
     if (r == 0)
         r = db_query(change->db, buf_text(&sql), values, n, NULL, NULL, NULL);

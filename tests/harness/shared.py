@@ -194,8 +194,10 @@ class Hub:
             publication.wait(failure_allowed=True)
         wanted, moved, before = self.wanted(), time.monotonic(), None
         while True:
-            state = (len(set(self.delivered())), self.dead_count())
-            if sum(state) >= len(wanted):
+            arrived = set(self.delivered())
+            state = (len(arrived), self.dead_count())
+            # What was published and not confirmed may arrive too, and must not stand for what was.
+            if len(wanted - arrived) <= state[1]:
                 return
             if state != before:
                 moved, before = time.monotonic(), state

@@ -273,6 +273,22 @@ static void a_death_that_is_written_late_does_not_undo_what_came_after(void **st
     assert_row("late", "state, replayid, error_message", "dead|11|answered 503");
 }
 
+static void a_delivery_that_is_written_late_does_not_hide_the_next_death(void **state)
+{
+    struct dead_row row = full_row("twice");
+    struct dead_row next = row;
+
+    (void)state;
+    set(&row, 1, "replayed", 7);
+    row.replay_id = 7; /* delivered; another process is quicker to tell what became of replay 8 */
+    next.replay_id = 8;
+    died(&next, 1);
+    set(&row, 1, "delivered", 0);
+    assert_row("twice", "state, replayid", "dead|8");
+    set(&next, 1, "delivered", 0);
+    assert_row("twice", "state, replayid", "delivered|8");
+}
+
 static void many_rows_of_any_size_are_written(void **state)
 {
     static struct dead_row rows[MANY];
@@ -344,6 +360,7 @@ int main(void)
         cmocka_unit_test(states_are_set_and_missing_rows_added),
         cmocka_unit_test(a_second_death_keeps_the_replay_and_tells_the_new_reason),
         cmocka_unit_test(a_death_that_is_written_late_does_not_undo_what_came_after),
+        cmocka_unit_test(a_delivery_that_is_written_late_does_not_hide_the_next_death),
         cmocka_unit_test(many_rows_of_any_size_are_written),
         cmocka_unit_test(a_letter_without_an_id_gets_a_row_each_time),
     };

@@ -148,7 +148,8 @@ class Delivery(shared.HubTest):
         hub.start()
         pids = [hub.fleet.process.pid, *hub.fleet.children()]
         self.assertEqual(3, len(pids))
-        self.assertEqual({"mih-worker\n"}, {pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="ascii") for pid in pids})
+        wait_until(lambda: {pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="ascii") for pid in pids} == {"mih-worker\n"}, 10,
+                   "every process to have its name")
 
     def test_several_sites_share_a_broker_by_namespace(self):
         """Each site's events reach its own services alone."""
