@@ -20,7 +20,7 @@ class Rabbit:
     def _run(self, *arguments, data=None, seconds=300):
         status, output, errors = guard.run([self.program, *arguments], data or b"", env=self._environment, seconds=seconds)
         if status != 0:
-            raise RabbitError(f"{arguments[0]}: {errors.decode(errors='replace').strip()}")
+            raise RabbitError(f"{arguments[0]}: exit code {status}: {errors.decode(errors='replace').strip()}")
         return output
 
     def count(self, queues):

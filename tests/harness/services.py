@@ -317,7 +317,7 @@ class MariaDB(Server):
         status, output, errors = self._client(self.database if database is None else database, sql, "--skip-column-names", user=user,
                                               password=password)
         if status != 0:
-            raise ServiceError(f"{errors.decode(errors='replace').strip()}\n    in: {sql[:500]}")
+            raise ServiceError(f"mariadb: exit code {status}: {errors.decode(errors='replace').strip()}\n    in: {sql[:500]}")
         lines = output.decode("utf-8").split("\n")[:-1]
         return [[None if field == "NULL" else unescape(field) for field in line.split("\t")] for line in lines]
 

@@ -10,6 +10,7 @@ BODY = '{"eventname": "\\\\core\\\\event\\\\user_created"}'
 DELIVERED, RETRIED, REJECTED, PARKED, FREE = "delivered", "retried", "rejected", "parked", "free"
 FAILURE, NEUTRAL, SUCCESS = "failure", "neutral", "success"
 REFUSED = "http://127.0.0.1:1"
+SILENT = ("/reset", "/empty")       # closed without a byte: on a connection that was used before, curl sends the request once more
 MINUTE, FIVE_MINUTES = 60_000, 300_000
 
 
@@ -78,7 +79,7 @@ class Outcomes(shared.HubTest):
     def prepare(self, hub, rows, stub):
         """Services and rules of all rows."""
         for row in rows:
-            base = row.base or stub.url
+            base = row.base or (stub.url.replace("127.0.0.1", "localhost") if row.path in SILENT else stub.url)     # so that none was used before
             row.service = hub.service(base, timeout=1, max_retries=row.max_retries, retry_backoff=1, long_retries=0, cb_failure_threshold=999)
             row.rule = hub.rule(row.service, CREATED, row.path)
             row.watched = hub.service(base, timeout=1, max_retries=9, retry_backoff=1, long_retries=0, cb_failure_threshold=1, cb_cooldown=600)
