@@ -88,7 +88,9 @@ def chosen(test, options):
     method = getattr(test, getattr(test, "_testMethodName", ""), None)
     if options.smoke and not (getattr(method, "smoke", False) or isinstance(test, unittest.loader._FailedTest)):
         return False
-    return not options.names or any(name in test.id() for name in options.names)
+    if not options.names:
+        return getattr(method, "long", False) == options.long
+    return any(name in test.id() for name in options.names)
 
 
 def part_of(suite, part):
@@ -102,6 +104,7 @@ def main():
     """Entry point; 0 when nothing failed."""
     parser = argparse.ArgumentParser(prog="integration.py")
     parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--long", action="store_true", help="those that take long, and only those")
     parser.add_argument("--result")
     parser.add_argument("--part", default="1/1", help="K/N: every N-th class, from the K-th on")
     parser.add_argument("names", nargs="*")

@@ -178,6 +178,8 @@ class Run:
         os.environ["MIH_BUILD"] = folder
         if self.options.faults:
             self.section("faults, all of them (a quarter of an hour)", script, "tests/harness/faults.py", *self.options.names)
+            if not self.options.names:
+                self.section("integration: what takes long", script, "tests/harness/integration.py", "--long")
         else:
             self.section("faults, short form", script, "tests/harness/faults.py", "--short")
 
@@ -196,7 +198,7 @@ def main():
     parser = argparse.ArgumentParser(prog="run-tests", description="Runs the project's tests; without an option, all of them.  The last line is the "
                                      "sum: N passed, N failed, N skipped.")
     for section in SECTIONS:
-        more = "; on its own it runs all cases, else a few with fewer events" if section == "faults" else ""
+        more = "; on its own it runs all cases and the longest integration tests, else a few with fewer events" if section == "faults" else ""
         parser.add_argument(f"--{section}", action="store_true", help=f"run the section {section}{more}")
     parser.add_argument("names", nargs="*", metavar="NAME", help="with --integration: only tests whose name holds this; with --faults: only "
                         "the cases with these numbers")

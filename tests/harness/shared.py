@@ -33,6 +33,12 @@ def smoke(test):
     return test
 
 
+def long(test):
+    """Marks a test that takes minutes: it runs when it is named, and with the whole fault suite (./run-tests --faults)."""
+    test.long = True
+    return test
+
+
 def server(kind):
     """The run's own RabbitMQ, MariaDB or Sink; started at the first call, and again when a test left it dead."""
     instance = _servers.get(kind)

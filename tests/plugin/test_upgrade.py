@@ -112,7 +112,7 @@ class Upgrade(moodle_site.SiteTest):
         self.assertEqual(len(messages), 23)
         self.assertEqual(len({message["properties"]["message_id"] for message in messages}), 23)
         first = next(message for message in messages if message["routing_key"] == "5")
-        self.assertEqual(first["headers"], {"x-mih-rule": "4"})
+        self.assertEqual(first["headers"], {"x-mih-rule": "4", "x-mih-republished": 1})     # 2.0.0 may have sent it before it failed
         self.assertEqual(json.loads(first["body"]), {"eventname": r"\core\event\user_created", "objectid": 9, "other": {"a": ["é/", {"b": None}]},
                                                      "timecreated": 1795341950, "ip": None, "origin": "cli", "realuserid": None})
         self.assertEqual({message["headers"]["x-mih-rule"] for message in messages if message["routing_key"] == "3"}, {"2"})
