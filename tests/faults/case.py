@@ -36,6 +36,10 @@ class CaseError(Exception):
     """An invariant does not hold; the message says which and by how much."""
 
 
+class NotProduced(Exception):
+    """The fault did not come about, so that nothing is known of what it does; the message says what was tried."""
+
+
 class Entry:
     """One registered case; `work` is None for what comes later."""
 
@@ -223,7 +227,7 @@ class Trial:
         self.row["dead"] += len(balance.dead)
         self.row["waiting"] += len(balance.waiting)
         self.row["lost"] += len(balance.lost)
-        if self._cleared is not None:
+        if self._cleared is not None and self.row["recovered"] is None:
             after = [request["at"] for request in hub.arrivals if request["status"] < 300 and request["at"] > self._cleared and
                      (of is None or hub.rules.service_of.get(int(request["id"].rpartition(":")[2])) == of)]
             if after:

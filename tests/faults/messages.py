@@ -66,5 +66,4 @@ def as_bytes(body):
 
 later(40, "XML attacks from a SOAP service: entities, external loads, depth, attributes, WSDL includes", "needs the SOAP transport")
 later("+42", "rolling upgrade to a build with other queue arguments", "needs a second released version")
-later("+43", "replay of 10,000 dead letters, replayer killed five times", "needs mih-replayer")
 later("12m", "metric publisher_blocked, /readyz during faults 12 to 18 (I7)", "needs [metrics] listen")

@@ -7,12 +7,13 @@ import time
 
 import fleet
 import guard
+import replays
 import shared
 from services import wait_until
 
 CREATED = r"\core\event\user_created"
 VIEWED = r"\core\event\course_viewed"
-DIED = 1700000000
+DIED = replays.DIED
 
 
 class ReplayerTest(shared.HubTest):
@@ -26,14 +27,7 @@ class ReplayerTest(shared.HubTest):
         hub.start()
         return hub, service
 
-    @staticmethod
-    def letters(hub, service, count, rule=1, reason="HTTP 400", died=DIED, headers=(), **options):
-        """Puts so many dead letters to the tail, as a worker would; returns their ids in order."""
-        publication = hub.rabbit.publish(hub.folder, f"{hub.fleet.namespace}.dead", shared.DATA, count, key=service, window=1000, headers=[
-            f"x-mih-service={service}", f"x-mih-rule={rule}", "x-mih-attempt:=3", f"x-mih-first:={DIED - 60}", f"x-mih-reason={reason}",
-            "x-mih-status:=400", f"x-mih-died:={died}", 'x-mih-rendered={"sent": true}', *headers], **options)
-        publication.wait()
-        return [message[0] for message in publication.messages()]
+    letters, ids = staticmethod(replays.letters), staticmethod(replays.ids)
 
     @staticmethod
     def run_replayer(hub, *arguments, seconds=300):
@@ -48,11 +42,6 @@ class ReplayerTest(shared.HubTest):
         status, result, _ = self.run_replayer(hub, *arguments, **options)
         self.assertEqual((0, "done"), (status, result.get("state")), result)
         return result
-
-    @staticmethod
-    def ids(messages):
-        """Message ids in order."""
-        return [message["properties"]["message_id"] for message in messages]
 
     def dead(self, hub, service):
         """Ids of the dead letters in order."""
@@ -252,27 +241,13 @@ class DaemonTest(ReplayerTest):
 
     seconds = 400
 
+    ask, row, wait_ended = staticmethod(replays.ask), staticmethod(replays.row), staticmethod(replays.wait_ended)
+
     def daemon(self, hub):
         """Starts the daemon; it ends with the test."""
-        process = guard.Process([fleet.program("mih-replayer"), "--config", hub.fleet.configuration], os.path.join(hub.folder, "replayer.log"))
+        process = replays.start(hub)
         self.addCleanup(process.kill9)
         return process
-
-    @staticmethod
-    def ask(hub, **columns):
-        """Inserts a row as the plugin does; returns its id."""
-        fleet.insert(hub.database, "replay", [{"timecreated": int(time.time()), **columns}])
-        return int(hub.database.value("SELECT MAX(id) FROM mdl_local_integrationhub_replay"))
-
-    @staticmethod
-    def row(hub, replay):
-        """State, counts and error of a row."""
-        return hub.database.query(f"SELECT state, matched, moved, failed, error FROM mdl_local_integrationhub_replay WHERE id = {replay}")[0]
-
-    def wait_ended(self, hub, replay, seconds=60):
-        """Waits for the end of a row; returns it."""
-        wait_until(lambda: self.row(hub, replay)[0] not in ("requested", "running"), seconds, "the end of the replay", every=0.1)
-        return self.row(hub, replay)
 
 
 class Daemon(DaemonTest):
@@ -463,20 +438,16 @@ class Kill(DaemonTest):
         stays = self.letters(hub, service, 2500, rule=1)
         goes += self.letters(hub, service, 2500, rule=2)
         replay = self.ask(hub, ruleid=2, rate=4000)
-        for kill in range(5):
-            process = self.daemon(hub)
-            wait_until(lambda: int(self.row(hub, replay)[2]) >= (kill + 1) * 900, 60, "progress", every=0.02)
-            process.kill9()
-        self.assertEqual("running", self.row(hub, replay)[0])
-        self.daemon(hub)
-        self.assertEqual("done", self.wait_ended(hub, replay, 120)[0])
+        *at_kills, end = replays.killed(hub, replay, 5, 900)
+        self.assertEqual({"running"}, {row[0] for row in at_kills})
+        self.assertEqual("done", end[0])
         moved = self.ids(hub.rabbit.drain(hub.fleet.queue(service)))
         dead = self.ids(hub.rabbit.drain(hub.fleet.dead_queue(service)))
         self.assertEqual(set(goes), set(moved))
         self.assertEqual(set(stays), set(dead))
         repeats = len(moved) - len(goes) + len(dead) - len(stays)
         print(f"      10,000 dead letters, 5 kills: lost 0, repeated {repeats}")
-        self.assertLessEqual(repeats, 5 * 256)
+        self.assertLessEqual(repeats, 5 * replays.WINDOW)
         self.assert_order(stays, list(dict.fromkeys(dead)))
 
 
@@ -496,7 +467,7 @@ class Lost(DaemonTest):
         self.assertTrue(process.alive())
         moved, dead = (self.ids(hub.rabbit.drain(queue)) for queue in (hub.fleet.queue(service), hub.fleet.dead_queue(service)))
         self.assertEqual((set(goes), set(stays)), (set(moved), set(dead)))
-        self.assertLessEqual(len(moved) + len(dead) - 5000, 2 * 256)
+        self.assertLessEqual(len(moved) + len(dead) - 5000, 2 * replays.WINDOW)
         self.assert_order(stays, list(dict.fromkeys(dead)))
 
     def test_the_broker_closes_its_connections(self):
