@@ -443,6 +443,25 @@ class Gone(Case):
         wait_until(lambda: self.rule_row(hub, gone)[0] == "0", 20, "the rule to be disabled")
         self.assertEqual(1, guard.tail(hub.fleet.log, 500).count("rule disabled"))
 
+    def test_what_was_mended_while_the_request_was_under_way_stays_enabled(self):
+        """The process does not know yet: of a new address, in the same second; of a row that was saved; of the service's new address."""
+        hub = self.hub(processes=1, settings={"database": {"poll_interval": "60s"}})
+        table = {name: f"mdl_local_integrationhub_{name}" for name in ("rules", "svc")}
+        mendings = (f"UPDATE {table['rules']} SET endpoint = '/fast/x' WHERE id = {{rule}}",
+                    f"UPDATE {table['rules']} SET timemodified = timemodified + 1 WHERE id = {{rule}}",
+                    f"UPDATE {table['svc']} SET base_url = '{hub.sink.url}/fast' WHERE id = {{service}}")
+        services = [hub.service(hub.sink.url, **ONCE) for _ in mendings]
+        rules = [hub.rule(service, CREATED, "/status-410/x", timemodified=1700000000) for service in services]
+        gone = hub.rule(hub.service(hub.sink.url, **ONCE), VIEWED, "/status-410/x", timemodified=1700000000)
+        hub.start()
+        for service, rule, mending in zip(services, rules, mendings):
+            hub.database.query(mending.format(service=service, rule=rule))
+        hub.raw(CREATED, event(CREATED))
+        wait_until(lambda: guard.tail(hub.fleet.log, 500).count("nothing left to disable") == 3, 20, "the rules to be passed over")
+        hub.raw(VIEWED, event(VIEWED))
+        wait_until(lambda: self.rule_row(hub, gone)[0] == "0", 20, "the rule that nobody mended to be disabled")
+        self.assertEqual(["1"] * 3, [self.rule_row(hub, rule)[0] for rule in rules])
+
     def test_a_rule_that_was_enabled_again_is_disabled_again(self):
         """An administrator was mistaken; the second time counts as much as the first."""
         hub = self.hub(processes=1)

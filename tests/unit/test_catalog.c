@@ -531,6 +531,9 @@ static void digests_rows_whatever_their_order(void **state)
     r.payload_template = "";
     assert_true(digest != digest_of(&plain_service, &plain_rule, &r));
     r = other;
+    r.timemodified = 1;
+    assert_true(digest != digest_of(&plain_service, &plain_rule, &r));
+    r = other;
     r.service_id = 4;
     assert_true(digest != digest_of(&plain_service, &plain_rule, &r));
     assert_true(digest_of(&plain_service, &other, &other) !=
