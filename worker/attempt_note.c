@@ -13,7 +13,7 @@ static int64_t rule_of(const struct attempt *a, enum attempt_news news)
 
     switch (news) {
     case ATTEMPT_DELIVERED:
-        return job->replayed->ruleless ? 0 : attempt_rule(a);
+        return job->replayed && job->replayed->ruleless ? 0 : attempt_rule(a);
     case ATTEMPT_REJECTED:
         return job->only_rule > 0 ? job->only_rule : 0;
     case ATTEMPT_DIED:
