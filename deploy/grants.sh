@@ -7,9 +7,9 @@
 # The user may read services, rules and, through a view, the hub's site identifier of config_plugins;
 # work on the outbox, the bindings and the table of worker processes; update the state of circuit
 # breakers; add to the log; add to and update the index of dead letters and the table of replays, but
-# never delete from them or change what was asked for; disable a rule whose address is gone. It sees no users, no courses, no
-# other setting of Moodle, and may not change a service, or what a rule says. tests/integration/test_database.py holds every
-# statement against this.
+# never delete from them, make a row another message's or change what was asked for; disable a rule
+# whose address is gone. It sees no users, no courses, no other setting of Moodle, and may not change
+# a service, or what a rule says. tests/integration/test_database.py holds every statement against this.
 #
 #   --database NAME       Moodle's database (moodle)
 #   --prefix PREFIX       prefix of Moodle's tables (mdl_)
@@ -75,7 +75,8 @@ GRANT SELECT, UPDATE (enabled, timemodified, timedisabled, disabledreason) ON ${
 GRANT SELECT, INSERT, UPDATE (state, failure_count, last_failure, timemodified, trips, retryat, holder)
   ON ${hub}_cb TO $account;
 GRANT INSERT ON ${hub}_log TO $account;
-GRANT SELECT, INSERT, UPDATE ON ${hub}_dlq TO $account;
+GRANT SELECT, INSERT, UPDATE (state, replayid, timemodified, eventname, payload, error_message, timecreated,
+  endpoint, http_method, attempts, http_status, response, timefirst) ON ${hub}_dlq TO $account;
 GRANT SELECT, INSERT, UPDATE (state, matched, moved, failed, error, timestarted, timeended, timemodified)
   ON ${hub}_replay TO $account;
 GRANT SELECT, DELETE ON ${hub}_outbox TO $account;

@@ -130,7 +130,7 @@ static uint64_t rule_digest(const struct rule_row *row)
     uint64_t digest = 0xcbf29ce484222325;
     const char *const texts[] = {"rule", row->eventname, row->endpoint, row->http_method,
                                  row->payload_template};
-    const int64_t numbers[] = {row->id, row->service_id, row->enabled};
+    const int64_t numbers[] = {row->id, row->service_id, row->timemodified, row->enabled};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         digest_text(&digest, texts[i]);
     }

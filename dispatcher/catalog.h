@@ -66,6 +66,7 @@ struct rule_row {
     const char *endpoint;
     const char *http_method;
     const char *payload_template;
+    int64_t timemodified; /* Unix seconds; as it stands in the row */
     bool enabled;
 };
 
@@ -77,6 +78,8 @@ struct rule {
     bool enabled;
     char routing_key[256];     /* "" when the event name is not valid: see fault */
     char method[12];           /* upper case */
+    int64_t timemodified;      /* of its row, and so is the next one */
+    char *endpoint_text;       /* "" for NULL */
     struct template *endpoint; /* text template */
     char *constant_url;        /* the whole URL, when no event has a say in it; else NULL */
     struct Curl_URL *url;      /* constant_url taken apart, once for all requests; or NULL */

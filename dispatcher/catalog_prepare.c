@@ -319,7 +319,12 @@ int rule_prepare(struct rule *rule, const struct service *service, const struct 
 {
     rule->id = row->id;
     rule->enabled = row->enabled;
+    rule->timemodified = row->timemodified;
     rule->service = service;
+    rule->endpoint_text = strdup(or_empty(row->endpoint));
+    if (!rule->endpoint_text) {
+        return -ENOMEM;
+    }
     int r = prepare_event(rule, or_empty(row->eventname));
     r = r < 0 ? r : prepare_method(rule, or_empty(row->http_method));
     r = r < 0 ? r : prepare_endpoint(rule, or_empty(row->endpoint));
@@ -329,6 +334,7 @@ int rule_prepare(struct rule *rule, const struct service *service, const struct 
 void rule_release(struct rule *rule)
 {
     free(rule->eventname);
+    free(rule->endpoint_text);
     free(rule->constant_url);
     rest_url_free(rule->url);
     free(rule->fault);

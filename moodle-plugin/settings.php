@@ -74,14 +74,12 @@ if ($hassiteconfig) {
             config::MODE_SAFE,
             [config::MODE_SAFE => $text('mode_safe'), config::MODE_DIRECT => $text('mode_direct')]
         ));
-        foreach (config::LIMITS as $name => $limits) {
-            $settings->add(new setting_number(
-                'local_integrationhub/' . $name,
-                $text($name),
-                $text($name . '_desc'),
-                config::DEFAULTS[$name],
-                $limits
-            ));
+        $number = function (string $name) use ($text): setting_number {
+            $id = 'local_integrationhub/' . $name;
+            return new setting_number($id, $text($name), $text($name . '_desc'), config::DEFAULTS[$name], config::LIMITS[$name]);
+        };
+        foreach (['connectbudget', 'confirmbudget', 'cooloff'] as $name) {
+            $settings->add($number($name));
         }
 
         $settings->add(new admin_setting_heading('local_integrationhub/services', $text('services'), $text('services_desc')));
@@ -94,5 +92,6 @@ if ($hassiteconfig) {
                 PARAM_INT
             ));
         }
+        $settings->add($number('dlq_keep_days'));
     }
 }

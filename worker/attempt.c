@@ -35,7 +35,7 @@ static void attempt_end(struct attempt *a)
 void attempt_followed(struct attempt *a, enum followup_end end)
 {
     if (a->retry_ms == 0 && end != FOLLOWUP_STALE)
-        attempt_note(a, DEADNOTE_DIED);
+        attempt_note(a, end == FOLLOWUP_REJECTED ? ATTEMPT_REJECTED : ATTEMPT_DIED);
     if (end == FOLLOWUP_SAFE) {
         a->job->followed++;
         if (a->retry_ms > 0)
@@ -112,7 +112,7 @@ static void delivered(struct attempt *a)
     a->job->delivered++;
     a->job->lane->ctx->counters.delivered++;
     if (a->job->replayed)
-        attempt_note(a, DEADNOTE_DELIVERED);
+        attempt_note(a, ATTEMPT_DELIVERED);
     attempt_end(a);
 }
 
@@ -212,7 +212,7 @@ static bool end_copy(struct attempt *a)
         a->job->delivered++;
         a->job->lane->ctx->counters.repeats++;
         if (a->job->replayed)
-            attempt_note(a, DEADNOTE_DELIVERED);
+            attempt_note(a, ATTEMPT_DELIVERED);
         attempt_end(a);
         return true;
     case SEEN_BEGUN:

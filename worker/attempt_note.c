@@ -6,15 +6,25 @@
 #include "worker/lane.h"
 #include "worker/replayed.h"
 
-/* A letter of no rule, replayed, goes to every rule that wants it: its own row is told of the
- * deliveries, and what dies again is a letter of its rule. */
-static int64_t rule_of(const struct attempt *a, enum deadnote what)
+/* The rule that the letter at the broker tells: replayer and retention find the row by it. */
+static int64_t rule_of(const struct attempt *a, enum attempt_news news)
 {
-    return what == DEADNOTE_DELIVERED && a->job->only_rule == 0 ? 0 : attempt_rule(a);
+    const struct job *job = a->job;
+
+    switch (news) {
+    case ATTEMPT_DELIVERED:
+        return job->replayed && job->replayed->ruleless ? 0 : attempt_rule(a);
+    case ATTEMPT_REJECTED:
+        return job->only_rule > 0 ? job->only_rule : 0;
+    case ATTEMPT_DIED:
+        break;
+    }
+    return attempt_rule(a);
 }
 
-void attempt_note(const struct attempt *a, enum deadnote what)
+void attempt_note(const struct attempt *a, enum attempt_news news)
 {
+    enum deadnote what = news == ATTEMPT_DELIVERED ? DEADNOTE_DELIVERED : DEADNOTE_DIED;
     const struct job *job = a->job;
     struct request_payload payload = {job->body, job->body_len};
 
@@ -25,7 +35,7 @@ void attempt_note(const struct attempt *a, enum deadnote what)
     deadnotes_add(job->lane->ctx->deadnotes, what,
                   &(struct dead_row){
                       .service_id = job->lane->service_id,
-                      .rule_id = rule_of(a, what),
+                      .rule_id = rule_of(a, news),
                       .attempts = a->attempts,
                       .status = a->verdict.status,
                       .first_s = job->first_s,

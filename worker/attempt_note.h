@@ -10,8 +10,13 @@
 #include "worker/deadnotes.h"
 #include "worker/job.h"
 
-/* The attempt's dead letter is safe at the broker, or the replayed message was delivered. */
-void attempt_note(const struct attempt *a, enum deadnote what);
+enum attempt_news {
+    ATTEMPT_DIED,      /* its dead letter is safe at the broker */
+    ATTEMPT_REJECTED,  /* the broker made the dead letter, of the message as it came */
+    ATTEMPT_DELIVERED, /* a message of a replay */
+};
+
+void attempt_note(const struct attempt *a, enum attempt_news news);
 
 /* Keeps the beginning of the last answer for the note of an attempt that becomes a dead letter. Out
  * of memory: without. */

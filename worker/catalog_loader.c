@@ -76,6 +76,7 @@ static int on_rule(void *context, const struct db_row *row)
         .http_method = row->text[4],
         .payload_template = row->text[5],
         .enabled = db_number(row, 6, 0) != 0,
+        .timemodified = db_number(row, 7, 0),
     };
     return catalog_builder_rule(look->builder, &rule);
 }
@@ -132,7 +133,7 @@ static int read_tables(struct look *look, struct db *db)
     if (r == 0)
         r = read_table(look, db, "local_integrationhub_rules",
                        "SELECT id, serviceid, eventname, endpoint, http_method, payload_template,"
-                       " enabled FROM {local_integrationhub_rules} ORDER BY id",
+                       " enabled, timemodified FROM {local_integrationhub_rules} ORDER BY id",
                        on_rule);
     if (r == 0)
         r = read_table(look, db, "local_integrationhub_cb",

@@ -37,6 +37,7 @@ struct child {
     bool draining;    /* was sent SIGTERM by us */
     bool outdated;    /* to be replaced */
     bool renewing;    /* is being replaced, and the new one has not shown yet that it works */
+    bool former;      /* uses the store before */
     bool reported;
     bool moved; /* since children_all_moved() was last true */
     struct child_report report;
@@ -45,6 +46,7 @@ struct child {
 struct children {
     struct event_base *base;
     struct children_options options;
+    struct seen former; /* the store before options.seen, as long as a child uses it */
     children_changed *on_change;
     void *context;
     struct event ended; /* SIGCHLD */
@@ -182,6 +184,7 @@ static void start(struct child *child)
 {
     int64_t now_ms = timing_mono_ms();
     child->refused = child->draining = child->reported = child->moved = child->outdated = false;
+    child->former = false;
     memset(&child->report, 0, sizeof child->report);
     child->kill_ms = NEVER;
     child->started_ms = child->heard_ms = now_ms;
@@ -224,6 +227,7 @@ static void ended(struct child *child, int status)
     child->kill_ms = NEVER;
     close_link(child);
     seen_owner_ended(&c->options.seen, child->number);
+    seen_owner_ended(&c->former, child->number);
     child->refused = WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG;
     if (c->stopping || child->number >= c->wanted)
         does = "nothing: as asked";
@@ -314,7 +318,24 @@ void children_set_limits(struct children *c, int64_t silence_ms, int64_t drain_m
 void children_set_seen(struct children *c, int seen_fd, const struct seen *seen)
 {
     c->options.spawn.seen_fd = seen_fd;
+    c->former = c->options.seen;
     c->options.seen = *seen;
+    for (unsigned i = 0; i < CHILDREN_MAX; i++)
+        if (c->list[i] != NULL)
+            c->list[i]->former = true;
+}
+
+bool children_use_former(const struct children *c)
+{
+    for (unsigned i = 0; i < CHILDREN_MAX; i++)
+        if (c->list[i] != NULL && c->list[i]->pid > 0 && c->list[i]->former)
+            return true;
+    return false;
+}
+
+void children_forget_former(struct children *c)
+{
+    c->former = (struct seen){0};
 }
 
 static struct child *child_at(struct children *c, unsigned number)

@@ -48,8 +48,16 @@ int children_new(struct event_base *base, const struct children_options *options
 /* Takes new limits; the program and the path of the configuration stay. */
 void children_set_limits(struct children *c, int64_t silence_ms, int64_t drain_ms);
 
-/* Children that are started from now on get this store of delivered pairs; both are borrowed. */
+/* Children that are started from now on get this store of delivered pairs; both are borrowed. The
+ * one before, which those that run go on with, stays borrowed and is told of ends, too, as long as
+ * children_use_former(). One change at a time: a further one takes the place of that one. */
 void children_set_seen(struct children *c, int seen_fd, const struct seen *seen);
+
+/* Whether a child runs that was started before the last children_set_seen(). */
+bool children_use_former(const struct children *c);
+
+/* The store before is told nothing more, and is not borrowed any more. */
+void children_forget_former(struct children *c);
 
 /* Makes n the number of children, n <= CHILDREN_MAX: starts what is missing, drains the rest. */
 void children_resize(struct children *c, unsigned n);

@@ -290,8 +290,8 @@ static int update_details(const struct change *change, const struct entry *e)
                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
 }
 
-/* The change's state; of what may have been overtaken only where no later replay has set it since.
- */
+/* The change's state; of what may have been overtaken only where no later replay has set it since,
+ * and retention has not dropped it since. */
 static int update_state(const struct change *change, const struct entry *e)
 {
     const int64_t replay = replay_of(change, e);
@@ -304,7 +304,7 @@ static int update_state(const struct change *change, const struct entry *e)
                     "UPDATE {local_integrationhub_dlq} SET state = ?,"
                     " replayid = COALESCE(?, replayid), timemodified = UNIX_TIMESTAMP()"
                     " WHERE id = ? AND (? = 0 OR state = 'dead' OR timemodified < ?"
-                    " OR COALESCE(replayid, 0) <= ?)",
+                    " OR (state <> 'dropped' AND COALESCE(replayid, 0) <= ?))",
                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
 }
 

@@ -50,7 +50,7 @@ int deadindex_put(struct db *db, const struct dead_row *rows, size_t n)
 
 /* The same for letters that have died a moment ago, and that a replay or a later death may have
  * overtaken since: a row keeps its state when it was changed since the death for a later replay
- * than the letter's, and all of it when it tells of a later death. */
+ * than the letter's or by retention, and all of it when it tells of a later death. */
 int deadindex_died(struct db *db, const struct dead_row *rows, size_t n)
     __attribute__((warn_unused_result));
 

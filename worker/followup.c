@@ -123,6 +123,8 @@ static void add_replay(const struct attempt *a, struct fields *f)
     add_number(f, "x-mih-replay", replayed->id);
     if (a->retry_ms > 0)
         add_text(f, "x-mih-mode", replayed_mode(replayed));
+    if (a->retry_ms > 0 && replayed->ruleless)
+        add_number(f, "x-mih-ruleless", 1);
     if (*replayed->history)
         add_text(f, "x-mih-history", replayed->history);
 }

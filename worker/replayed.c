@@ -23,6 +23,8 @@ int replayed_take(const struct bus_headers *headers, struct replayed **ret_repla
     if (!r)
         return -ENOMEM;
     r->id = id;
+    r->ruleless = !*bus_header_text(headers, "x-mih-rule") ||
+                  bus_header_number(headers, "x-mih-ruleless", 0) > 0;
     r->as_sent = as_sent;
     r->has_payload = bytes != NULL;
     if (bytes)

@@ -6,6 +6,11 @@
  * Mode `sent`: the body as last sent (for GET the pairs of the query), which is sent again byte for
  * byte; where the dead letter had none, because it was larger than REPLAYED_RENDERED_MAX or nothing
  * had been sent, it is rendered. Mode `render`, or no mode that is known: rendered by today's rule.
+ *
+ * A letter of no rule goes to every rule that wants it, and each retry is one rule's. That the
+ * letter had none goes with the retries, as the header x-mih-ruleless: a delivery is told to the
+ * letter's row of the index, which has no rule either. What dies again is a letter of its rule,
+ * with a row of its own.
  */
 #ifndef MIH_WORKER_REPLAYED_H
 #define MIH_WORKER_REPLAYED_H
@@ -20,7 +25,8 @@
 enum { REPLAYED_RENDERED_MAX = 64 * 1024 };
 
 struct replayed {
-    int64_t id; /* of the row of the table replay */
+    int64_t id;    /* of the row of the table replay */
+    bool ruleless; /* the letter had no rule */
     bool as_sent;
     bool has_payload;
     struct request_payload payload; /* in `bytes`, with a NUL behind */

@@ -19,13 +19,26 @@ enum {
     /* Requests begun until so long after the change are of rules that were read before it. */
     SETTLED_MS = 5 * 1000,
     COMPLAIN_S = 60,
+    /* Of the columns, at four bytes a character; what is longer is never the same. */
+    ENDPOINT_SIZE = 255 * 4 + 1,
+    URL_SIZE = 1333 * 4 + 1,
 };
 
 enum progress { WAITING, WRITING, DONE };
 
+/* What the request was made by. Somebody may have mended it since, and then the answer says nothing
+ * about what there is now. The address goes along with the time, which is in whole seconds and
+ * which not everybody who changes a row sets. */
+struct grounds {
+    int64_t timemodified;
+    char endpoint[ENDPOINT_SIZE];
+    char base_url[URL_SIZE];
+};
+
 struct entry {
     struct entry *next;
     int64_t rule_id;
+    struct grounds grounds;
     enum progress progress;
     int64_t done_ms;
     char reason[VERDICT_REASON_SIZE];
@@ -36,6 +49,7 @@ struct change {
     struct store_job job; /* first: the store hands it back */
     struct ruleoff *owner;
     int64_t rule_id;
+    struct grounds grounds;
     char reason[VERDICT_REASON_SIZE];
     uint64_t changed; /* rows */
 };
@@ -59,19 +73,27 @@ static struct entry *find(const struct ruleoff *o, int64_t rule_id)
     return NULL;
 }
 
+static struct db_value text(const char *value)
+{
+    return (struct db_value){.text = value, .len = strlen(value)};
+}
+
 static int run_change(struct store_job *job, struct db *db)
 {
     struct change *c = (struct change *)job;
     const struct db_value values[] = {
-        {.text = c->reason, .len = strlen(c->reason)},
-        {.number = c->rule_id},
+        text(c->reason),           {.number = c->rule_id},    {.number = c->grounds.timemodified},
+        text(c->grounds.endpoint), text(c->grounds.base_url),
     };
 
     return db_query(db,
                     "UPDATE {local_integrationhub_rules} SET enabled = 0, disabledreason = ?,"
                     " timedisabled = UNIX_TIMESTAMP(), timemodified = UNIX_TIMESTAMP()"
-                    " WHERE id = ? AND enabled = 1",
-                    values, 2, NULL, NULL, &c->changed);
+                    " WHERE id = ? AND enabled = 1 AND timemodified = ?"
+                    " AND COALESCE(endpoint, '') = BINARY ? AND EXISTS (SELECT 1"
+                    " FROM {local_integrationhub_svc} s WHERE s.id = serviceid"
+                    " AND s.base_url = BINARY ?)",
+                    values, sizeof values / sizeof values[0], NULL, NULL, &c->changed);
 }
 
 static void settle(struct ruleoff *o, const struct change *c, int result, const char *reason)
@@ -83,8 +105,11 @@ static void settle(struct ruleoff *o, const struct change *c, int result, const 
         return;
     e->progress = result < 0 ? WAITING : DONE;
     e->done_ms = timing_mono_ms();
-    if (result >= 0)
+    if (result >= 0 && c->changed > 0)
         hint_send(o->ctx, "rule", c->rule_id);
+    else if (result >= 0)
+        log_info("nothing left to disable: the rule was disabled or changed meanwhile", "rule",
+                 log_number(c->rule_id), NULL);
     else if (log_every(&o->complained_s, COMPLAIN_S, timing_unix_s()))
         log_error("a rule that is gone for its service could not be disabled;"
                   " it will be tried again",
@@ -114,6 +139,7 @@ static bool submit_entry(struct ruleoff *o, struct entry *e, struct ruleoff *own
     c->job = (struct store_job){.run = run_change, .done = change_done, .waits = true};
     c->owner = owner;
     c->rule_id = e->rule_id;
+    c->grounds = e->grounds;
     snprintf(c->reason, sizeof c->reason, "%s", e->reason);
     if (store_submit(o->store, &c->job) < 0) {
         free(c);
@@ -186,6 +212,13 @@ static struct entry *add_entry(struct ruleoff *o, int64_t rule_id)
     return e;
 }
 
+static void note_grounds(struct grounds *g, const struct rule *rule)
+{
+    g->timemodified = rule->timemodified;
+    snprintf(g->endpoint, sizeof g->endpoint, "%s", rule->endpoint_text);
+    snprintf(g->base_url, sizeof g->base_url, "%s", rule->service->base_url);
+}
+
 void ruleoff_add(struct ruleoff *o, const struct rule *rule, const char *url, const char *reason,
                  int64_t begun_ms)
 {
@@ -203,6 +236,7 @@ void ruleoff_add(struct ruleoff *o, const struct rule *rule, const char *url, co
         return; /* its next message tells it again */
     }
     e->progress = WAITING;
+    note_grounds(&e->grounds, rule);
     snprintf(e->reason, sizeof e->reason, "%s", reason);
     report(rule, url, reason);
     submit(o);

@@ -1,7 +1,8 @@
 /*
  * Disables rules whose service says that the address is gone for good (410): in the database, for
  * all processes, which hear of it by a hint and within a poll interval at the latest. Exactly the
- * rule that was answered so; its columns timedisabled and disabledreason say when and why.
+ * rule that was answered so; its columns timedisabled and disabledreason say when and why. A rule
+ * that was saved after the request was made, or whose service got another address, stays enabled.
  *
  * While the database is away the rule stays in a bounded list and is disabled when it is back;
  * until then each of its messages becomes a dead letter for the same reason.

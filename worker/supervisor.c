@@ -23,6 +23,7 @@ struct supervisor {
     struct event_base *base;
     struct children *children;
     struct seenmap seen;
+    struct seenmap former; /* the one before, as long as children use it */
     struct event signals[N_SIGNALS];
     char status[160]; /* as last told */
     bool said_ready;
@@ -64,12 +65,21 @@ static void tell_status(struct supervisor *s, const struct children_summary *sum
     sd_notify(0, status);
 }
 
+static void release_former(struct supervisor *s)
+{
+    if (!s->former.memory || children_use_former(s->children))
+        return;
+    children_forget_former(s->children);
+    seenmap_release(&s->former);
+}
+
 /* Once a second, and when a child got ready or ended. */
 static void on_children(void *context)
 {
     struct supervisor *s = context;
     struct children_summary sum;
     children_summarize(s->children, &sum);
+    release_former(s);
     tell_status(s, &sum);
     if (children_all_moved(s->children))
         sd_notify(0, "WATCHDOG=1");
@@ -117,14 +127,16 @@ static void tell_reloading(void)
                (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
-/* The children that run go on with the old store until they are replaced. */
+/* The children that run go on with the old store until they are replaced, and until then that is
+ * told of those that ended: what they had begun in it must not wait for them. */
 static void use_seen(struct supervisor *s, const struct settings *old)
 {
-    struct seenmap before = s->seen;
     const struct settings *now = s->settings;
     if (strcmp(old->worker_seen_file, now->worker_seen_file) == 0 &&
         seen_entries(old->worker_seen_entries) == seen_entries(now->worker_seen_entries))
         return;
+    struct seenmap before = s->former;
+    s->former = s->seen;
     seenmap_make(now->worker_seen_file, now->worker_seen_entries, &s->seen);
     children_set_seen(s->children, s->seen.fd, &s->seen.seen);
     seenmap_release(&before);
@@ -208,11 +220,13 @@ static void close_all(struct supervisor *s)
     if (s->base != NULL)
         event_base_free(s->base);
     seenmap_release(&s->seen);
+    seenmap_release(&s->former);
 }
 
 int supervisor_run(const struct supervisor_options *options, struct settings *settings)
 {
-    struct supervisor s = {.options = options, .settings = settings, .exit_code = EX_OSERR};
+    struct supervisor s = {
+        .options = options, .settings = settings, .former = {.fd = -1}, .exit_code = EX_OSERR};
     if (open_all(&s) == 0) {
         use_settings(&s);
         event_base_dispatch(s.base);

@@ -14,6 +14,7 @@
 #include "worker/deadindex.h"
 
 enum { MANY = 250, LONG_TEXT = 70000 };
+#define NEXT_CENTURY 4102444800
 
 static struct db *db;
 
@@ -289,6 +290,26 @@ static void a_delivery_that_is_written_late_does_not_hide_the_next_death(void **
     assert_row("twice", "state, replayid", "delivered|8");
 }
 
+static void a_death_that_is_written_late_does_not_revive_what_was_dropped(void **state)
+{
+    struct dead_row row = full_row("dropped");
+
+    (void)state;
+    row.replay_id = 0;
+    set(&row, 1, "dropped", 0); /* retention, before the worker's row is written */
+    died(&row, 1);
+    assert_row("dropped", "state", "dropped");
+    row.replay_id = 12;
+    died(&row, 1);
+    assert_row("dropped", "state", "dropped");
+    row.died_s = NEXT_CENTURY; /* another copy of the message, after that */
+    died(&row, 1);
+    assert_row("dropped", "state, replayid", "dead|12");
+    set(&row, 1, "dropped", 0);
+    put(&row, 1); /* the broker has it, whatever the index says */
+    assert_row("dropped", "state", "dead");
+}
+
 static void many_rows_of_any_size_are_written(void **state)
 {
     static struct dead_row rows[MANY];
@@ -361,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_second_death_keeps_the_replay_and_tells_the_new_reason),
         cmocka_unit_test(a_death_that_is_written_late_does_not_undo_what_came_after),
         cmocka_unit_test(a_delivery_that_is_written_late_does_not_hide_the_next_death),
+        cmocka_unit_test(a_death_that_is_written_late_does_not_revive_what_was_dropped),
         cmocka_unit_test(many_rows_of_any_size_are_written),
         cmocka_unit_test(a_letter_without_an_id_gets_a_row_each_time),
     };

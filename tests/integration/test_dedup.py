@@ -351,6 +351,39 @@ class Republished(Dedup):
         self.wait_not_sent(hub, 4)
         self.assertEqual(4, len(hub.delivered()))
 
+    def test_what_a_child_had_begun_in_the_store_before_a_reload_does_not_wait_for_the_others(self):
+        """A new size replaces the children one after the other. The first one is killed while it drains: the one that still uses the old store
+        takes over at once what that had under way, although the new child never gets ready."""
+        hub = self.hub(settings={"worker": {"watchdog": "300s"}})
+        service = hub.service(hub.sink.url + "/wait-300000", timeout=120)
+        hub.rule(service, CREATED)
+        hub.start()
+        for _ in range(8):
+            hub.raw(CREATED, BODY)
+
+        def under_way():
+            rows = hub.database.query("SELECT pid, inflight FROM mdl_local_integrationhub_worker")
+            return {int(pid): int(requests) for pid, requests in rows}
+        wait_until(lambda: sum(under_way().values()) == 8, 20, "all requests to be under way")
+        reads = self.log(hub).count("rules read")
+        hub.database.query(f"UPDATE mdl_local_integrationhub_svc SET base_url = '{hub.sink.url}/fast' WHERE id = {service}")
+        wait_until(lambda: self.log(hub).count("rules read") == reads + 2, 20, "both to know the new address")
+        hub.fleet.sections["worker"]["seen_entries"] = 1024
+        hub.fleet.write_configuration()
+        before = set(hub.fleet.children())
+        first = int(re.search(r'msg="child started" child=0 child_pid=(\d+)', self.log(hub))[1])
+        count = under_way()[first]
+        self.assertGreater(count, 0)
+        hub.fleet.process.signal(signal.SIGHUP)
+        wait_until(lambda: "replaces the children" in self.log(hub), 10, "the reload")
+        os.kill(first, signal.SIGKILL)
+        new = wait_until(lambda: set(hub.fleet.children()) - before, 10, "the new child", every=0.002).pop()
+        os.kill(new, signal.SIGSTOP)
+        try:
+            wait_until(lambda: len(hub.delivered()) == count, 20, "the killed child's messages, while the new child is not ready")
+        finally:
+            os.kill(new, signal.SIGCONT)
+
     def reload(self, hub):
         """SIGHUP with the new sections, and both children replaced."""
         before = set(hub.fleet.children())

@@ -1,5 +1,4 @@
 """Failure and return: retries wait in the broker, breakers are shared by the fleet, and what is exhausted is a dead letter."""
-import time
 
 import shared
 from services import wait_until
@@ -125,7 +124,10 @@ class Breaker(shared.HubTest):
         self.assertEqual(0, hub.dead_count())
 
     def test_a_reset_takes_effect_at_once(self):
-        """An administrator closes the breaker in the table: the fleet tries again within two seconds, long before the cooldown is over."""
+        """An administrator closes the breaker in the table: a request arrives long before the cooldown of ten minutes is over, then all the others.
+
+        How long those take is not judged: what failed before the breaker opened waits for its retry, at random, to spare the service.
+        """
         hub = self.hub()
         service = hub.service(hub.sink.url + "/status-500", cb_failure_threshold=3, cb_cooldown=600)
         hub.rule(service, VIEWED)
@@ -134,9 +136,8 @@ class Breaker(shared.HubTest):
         wait_until(lambda: cb(hub, service, "state") == "open" and hub.rabbit.consumers(hub.fleet.queue(service)) == 0, 20, "the breaker to open")
         hub.database.query(f"UPDATE mdl_local_integrationhub_svc SET base_url = '{hub.sink.url}/fast' WHERE id = {service}")
         hub.database.query(f"UPDATE mdl_local_integrationhub_cb SET state = 'closed', failure_count = 0 WHERE serviceid = {service}")
-        began = time.monotonic()
-        hub.wait_done(stall=60)
-        self.assertLess(time.monotonic() - began, 60)
+        wait_until(lambda: requests_of(hub, "/fast"), 60, "a request, a tenth of the cooldown after the reset at the latest")
+        hub.wait_done(stall=120)
         self.assertEqual([], hub.balance().faults())
 
     def test_a_paused_service_waits_and_goes_on(self):

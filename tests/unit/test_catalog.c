@@ -527,12 +527,12 @@ static void digests_rows_whatever_their_order(void **state)
     s.name = "cr";
     s.type = "mrest";
     assert_true(digest != digest_of(&s, &plain_rule, &other));
-    struct rule_row r = other;
-    r.payload_template = "";
-    assert_true(digest != digest_of(&plain_service, &plain_rule, &r));
-    r = other;
-    r.service_id = 4;
-    assert_true(digest != digest_of(&plain_service, &plain_rule, &r));
+    struct rule_row changed[] = {other, other, other};
+    changed[0].payload_template = "";
+    changed[1].service_id = 4;
+    changed[2].timemodified = 1;
+    for (size_t i = 0; i < sizeof(changed) / sizeof(changed[0]); i++)
+        assert_true(digest != digest_of(&plain_service, &plain_rule, &changed[i]));
     assert_true(digest_of(&plain_service, &other, &other) !=
                 digest_of(&plain_service, &plain_rule, &plain_rule));
 }

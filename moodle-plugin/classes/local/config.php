@@ -47,6 +47,7 @@ final class config {
         'default_max_retries' => 3,
         'max_log_entries' => 500,
         'latest_events_limit' => 50,
+        'dlq_keep_days' => 30,
     ];
 
     /** Smallest and largest value of the numbers. */
@@ -54,6 +55,7 @@ final class config {
         'connectbudget' => [10, 10000],
         'confirmbudget' => [5, 10000],
         'cooloff' => [1, 3600],
+        'dlq_keep_days' => [1, 3650],
     ];
 
     /**
