@@ -315,6 +315,8 @@ static int check(struct replay_command *c, const struct fault *f)
         return refuse(f, "--all", "", "not together with a filter");
     if (c->verb == VERB_REINDEX && !replay_filter_is_empty(&r->filter))
         return refuse(f, "reindex", "", "only --service is accepted with it");
+    if (c->verb == VERB_REINDEX && r->max_count > 0)
+        return refuse(f, "reindex", "", "--limit is not accepted with it: it takes all letters");
     if (c->verb == VERB_DAEMON && (filtered || c->all))
         return refuse(f, "no command", "", "replay, discard, reindex or list must be said");
     if (r->filter.to_s != 0 && r->filter.to_s < r->filter.from_s)
