@@ -239,7 +239,8 @@ struct bus_forwarding {
 /* As bus_publish(), with all properties and headers of a delivery, whatever their kinds. Other than
  * they were are only: delivery_mode (persistent) and our number; user_id, CC and BCC, which would
  * make the broker refuse it or send it elsewhere; x-delivery-count, which the broker adds to a
- * redelivery; and the header `field`. BUS_REFUSED, too: it does not fit into a frame any more, or is no valid AMQP. */
+ * redelivery; and the header `field`. BUS_REFUSED, too: it does not fit into a frame any more, or
+ * is no valid AMQP. */
 int bus_forward(struct bus *bus, uint16_t channel, const struct bus_forwarding *f,
                 uint64_t *ret_number) __attribute__((warn_unused_result));
 

@@ -108,6 +108,28 @@ uint64_t letter_marker(const struct bus_message *m)
     return (uint64_t)number;
 }
 
+int letter_publish_marker(struct bus *bus, uint16_t channel, const char *exchange, const char *key,
+                          uint64_t number, uint64_t *ret_number)
+{
+    const struct bus_field field = {.name = REPLAY_MARK_HEADER, .number = (int64_t)number};
+    char id[REPLAY_MARK_ID_SIZE];
+    const struct bus_publication marker = {
+        .exchange = exchange,
+        .routing_key = key,
+        .message_id = id,
+        .type = "",
+        .app_id = "",
+        .content_type = "application/json",
+        .body = REPLAY_MARK_BODY,
+        .body_len = strlen(REPLAY_MARK_BODY),
+        .fields = &field,
+        .n_fields = 1,
+    };
+
+    replay_mark_id(number, id);
+    return bus_publish(bus, channel, &marker, ret_number);
+}
+
 struct letter *letter_new(struct bus *bus, const struct bus_message *m, const struct names *names,
                           int64_t service_id)
 {

@@ -74,6 +74,11 @@ TAILQ_HEAD(letter_list, letter);
 /* The number of the marker (replay_mark.h) that the delivery is; 0: it is a letter. */
 uint64_t letter_marker(const struct bus_message *m);
 
+/* Publishes the marker of that number. As bus_publish(). */
+int letter_publish_marker(struct bus *bus, uint16_t channel, const char *exchange, const char *key,
+                          uint64_t number, uint64_t *ret_number)
+    __attribute__((warn_unused_result));
+
 /* Takes the delivery, whose bus keeps properties, with its body. NULL: out of memory. */
 struct letter *letter_new(struct bus *bus, const struct bus_message *m, const struct names *names,
                           int64_t service_id);

@@ -29,8 +29,8 @@ int replay_index_undo(struct db *db, const struct dead_row *row, int64_t replay_
 
 /* What the index has of a replay that was interrupted. */
 struct replay_trace {
-    int64_t rows;      /* that it has written and not undone */
-    int64_t delivered; /* of these, by now */
+    int64_t rows;                    /* that it has written and not undone */
+    int64_t delivered;               /* of these, by now */
     char message_id[REPLAY_ID_SIZE]; /* of the one when it is the only one */
     int64_t rule_id, service_id;
 };

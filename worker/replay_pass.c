@@ -338,33 +338,13 @@ static void finish(struct pass *p)
         r = deadlink_wait(p->link, WAIT_MS, -1);
 }
 
-static int send_marker(struct pass *p)
-{
-    const struct bus_field field = {.name = REPLAY_MARK_HEADER, .number = (int64_t)p->base};
-    char id[REPLAY_MARK_ID_SIZE];
-    const struct bus_publication marker = {
-        .exchange = p->work->tools->names->dead,
-        .routing_key = p->key,
-        .message_id = id,
-        .type = "",
-        .app_id = "",
-        .content_type = "application/json",
-        .body = REPLAY_MARK_BODY,
-        .body_len = sizeof REPLAY_MARK_BODY - 1,
-        .fields = &field,
-        .n_fields = 1,
-    };
-
-    replay_mark_id(p->base, id);
-    return failed_bus(p, p->link->out,
-                      bus_publish(p->link->out, DEADLINK_PUBLISH, &marker, &p->marker_number));
-}
-
 static int publish_marker(struct pass *p)
 {
     int64_t end_ms = timing_mono_ms() + CONFIRM_MS;
-    int r = send_marker(p);
+    int r = letter_publish_marker(p->link->out, DEADLINK_PUBLISH, p->work->tools->names->dead,
+                                  p->key, p->base, &p->marker_number);
 
+    r = failed_bus(p, p->link->out, r);
     while (r == 0 && p->marker_number != 0 && timing_mono_ms() < end_ms)
         r = deadlink_wait(p->link, WAIT_MS, -1);
     if (r == 0 && p->marker_number != 0) {
