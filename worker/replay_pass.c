@@ -92,6 +92,7 @@ static void take_letter(struct pass *p, const struct bus_message *m)
 static void on_letter(void *context, const struct bus_message *m)
 {
     struct pass *p = context;
+
     if (p->ended || p->error < 0)
         return; /* goes back when the channel is closed */
     p->came_ms = timing_mono_ms();

@@ -79,7 +79,8 @@ int replay_rows_recall(struct replay_work *w, const struct letter *l)
     uint64_t rows = 0;
     int r;
 
-    if (replay->action == REPLAY_REINDEX || replay->dry_run)
+    /* One that this replay has moved, and that died again, did leave. */
+    if (replay->action == REPLAY_REINDEX || replay->dry_run || l->replay_id == replay->id)
         return 0;
     r = replay_index_undo(w->tools->db, &row, replay->id, &rows);
     if (r == 0 && rows > 0 && replay->moved > 0) {
