@@ -781,7 +781,8 @@ class Hundredthousand(DaemonTest):
         publication.wait()
         process = self.daemon(hub)
         self.assertEqual("done", self.wait_ended(hub, self.ask(hub, maxcount=150), 120)[0])
-        self.assertEqual([150, 150], list(hub.rabbit.count([hub.fleet.queue(service), hub.fleet.dead_queue(service)]).values()))
+        queues = [hub.fleet.queue(service), hub.fleet.dead_queue(service)]
+        wait_until(lambda: list(hub.rabbit.count(queues).values()) == [150, 150], 20, "the letters that retention looks at to be given back")
         self.assertLess(self.peak_kib(process), 64 * 1024)
 
     @staticmethod
