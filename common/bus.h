@@ -83,7 +83,8 @@ uint64_t bus_message_number(const struct bus_message *m);
 struct bus_death {
     char reason[32]; /* rejected, expired, maxlen, delivery_limit */
     char queue[256];
-    int64_t time_s; /* 0: not known */
+    char exchange[256]; /* by which it had come into that queue */
+    int64_t time_s;     /* 0: not known */
 };
 
 /* Reads it from properties that a delivery came with; false: the broker noted nothing. */
@@ -232,12 +233,14 @@ struct bus_forwarding {
     size_t properties_len;
     const void *body;
     size_t body_len;
+    const struct bus_field *field; /* NULL, or a header that it gets, in place of one it has */
 };
 
 /* As bus_publish(), with all properties and headers of a delivery, whatever their kinds. Other than
  * they were are only: delivery_mode (persistent) and our number; user_id, CC and BCC, which would
- * make the broker refuse it or send it elsewhere; and x-delivery-count, which the broker adds to a
- * redelivery. BUS_REFUSED, too: it does not fit into a frame any more, or is no valid AMQP. */
+ * make the broker refuse it or send it elsewhere; x-delivery-count, which the broker adds to a
+ * redelivery; and the header `field`. BUS_REFUSED, too: it does not fit into a frame any more, or
+ * is no valid AMQP. */
 int bus_forward(struct bus *bus, uint16_t channel, const struct bus_forwarding *f,
                 uint64_t *ret_number) __attribute__((warn_unused_result));
 

@@ -7,17 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POOL_PAGE = 4096, OWN_ROOM = 64 };
+enum { POOL_PAGE = 4096, OWN_ROOM = 128, OWN_HEADERS = 2 };
 
 static bool is_named(const amqp_table_entry_t *e, const char *name)
 {
     return e->key.len == strlen(name) && memcmp(e->key.bytes, name, e->key.len) == 0;
 }
 
-static bool is_left_out(const amqp_table_entry_t *e)
+/* What renumber() sets itself, and what must not go with it. */
+static bool is_left_out(const amqp_table_entry_t *e, const struct bus_field *set)
 {
     return is_named(e, BUS_PUBLISH_HEADER) || is_named(e, "CC") || is_named(e, "BCC") ||
-           is_named(e, "x-delivery-count");
+           is_named(e, "x-delivery-count") || (set != NULL && is_named(e, set->name));
 }
 
 /* Decodes into the pool. The bytes are only read; amqp_bytes_t has no const. */
@@ -33,20 +34,23 @@ static amqp_basic_properties_t *decode(amqp_pool_t *pool, const void *bytes, siz
     return decoded;
 }
 
-/* The headers anew, with our number; entries has room for one more than there were. */
+/* The headers anew, with our own; entries has room for OWN_HEADERS more than there were. */
 static void renumber(amqp_basic_properties_t *p, amqp_table_entry_t *entries,
-                     const struct bus_field *own)
+                     const struct bus_field *number, const struct bus_field *set)
 {
     int n = 0;
 
     if ((p->_flags & AMQP_BASIC_HEADERS_FLAG) != 0) {
         for (int i = 0; i < p->headers.num_entries; i++) {
-            if (!is_left_out(&p->headers.entries[i])) {
+            if (!is_left_out(&p->headers.entries[i], set)) {
                 entries[n++] = p->headers.entries[i];
             }
         }
     }
-    entries[n++] = bus_entry(own);
+    entries[n++] = bus_entry(number);
+    if (set != NULL) {
+        entries[n++] = bus_entry(set);
+    }
     p->headers = (amqp_table_t){n, entries};
     p->_flags |= AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
     p->_flags &= ~(amqp_flags_t)AMQP_BASIC_USER_ID_FLAG;
@@ -59,12 +63,12 @@ static int send_decoded(struct bus *bus, uint16_t channel, const struct bus_forw
     const struct bus_field own = {.name = BUS_PUBLISH_HEADER,
                                   .number = (int64_t)(bus->last_number + 1)};
     size_t n = (p->_flags & AMQP_BASIC_HEADERS_FLAG) != 0 ? (size_t)p->headers.num_entries : 0;
-    amqp_table_entry_t *entries = calloc(n + 1, sizeof(*entries));
+    amqp_table_entry_t *entries = calloc(n + OWN_HEADERS, sizeof(*entries));
 
     if (entries == NULL) {
         return bus_refuse(bus, "publish: out of memory");
     }
-    renumber(p, entries, &own);
+    renumber(p, entries, &own, f->field);
     const struct bus_outgoing o = {f->exchange, f->routing_key, p, f->body, f->body_len};
     int rc = bus_publish_outgoing(bus, channel, &o, ret_number);
     free(entries);
@@ -131,6 +135,7 @@ static bool read_death(const amqp_basic_properties_t *p, struct bus_death *ret_d
     const amqp_field_value_t *time = find(latest, "time");
     copy_field(ret_death->reason, sizeof(ret_death->reason), latest, "reason");
     copy_field(ret_death->queue, sizeof(ret_death->queue), latest, "queue");
+    copy_field(ret_death->exchange, sizeof(ret_death->exchange), latest, "exchange");
     bool timed =
         time != NULL && time->kind == AMQP_FIELD_KIND_TIMESTAMP && time->value.u64 <= INT64_MAX;
     ret_death->time_s = timed ? (int64_t)time->value.u64 : 0;

@@ -8,8 +8,12 @@
 
 #include "common/envelope.h"
 #include "dispatcher/history.h"
+#include "worker/repeats.h"
+#include "worker/replay_mark.h"
 
 enum { ENVELOPE_BYTES_MAX = 16 * 1024 * 1024, REPLAY_FIELDS = 7 };
+
+static const struct bus_field republished = {.name = REPUBLISHED_HEADER, .number = 1};
 
 static int64_t not_negative(int64_t number)
 {
@@ -36,38 +40,43 @@ static void read_body(struct letter *l)
     envelope_release(&e);
 }
 
-static void read_death(struct letter *l)
+/* See letter.h. */
+static void read_origin(struct letter *l, const struct names *names)
 {
     struct bus_death death;
+    char queue[NAME_SIZE];
 
-    if (*l->reason && l->died_s > 0)
+    l->by_broker = bus_last_death(l->properties, l->properties_len, &death);
+    l->trusted = !l->by_broker;
+    if (!l->by_broker)
         return;
-    if (!bus_last_death(l->properties, l->properties_len, &death))
-        return;
-    if (!*l->reason)
-        snprintf(l->reason, sizeof l->reason, "broker: %s", death.reason);
-    if (l->died_s == 0) {
-        l->died_s = not_negative(death.time_s);
-        l->death_noted = l->died_s > 0;
-    }
+    names_service_queue(names, l->service_id, queue);
+    l->trusted = strcmp(death.queue, queue) == 0 && strcmp(death.exchange, names->redeliver) == 0;
+    snprintf(l->reason, sizeof l->reason, "broker: %s", death.reason);
+    l->died_s = not_negative(death.time_s);
+    l->death_noted = l->died_s > 0;
 }
 
 static void read_headers(struct letter *l, const struct bus_headers *headers)
 {
+    if (!l->trusted)
+        return;
     l->rule_id = not_negative(strtoll(bus_header_text(headers, "x-mih-rule"), NULL, 10));
     l->attempts = not_negative(bus_header_number(headers, "x-mih-attempt", 0));
     l->status = not_negative(bus_header_number(headers, "x-mih-status", 0));
     l->first_s = not_negative(bus_header_number(headers, "x-mih-first", 0));
-    l->died_s = not_negative(bus_header_number(headers, "x-mih-died", 0));
     l->replay_id = not_negative(bus_header_number(headers, "x-mih-replay", 0));
+    if (l->by_broker)
+        return;
+    l->died_s = not_negative(bus_header_number(headers, "x-mih-died", 0));
     l->death_noted = l->died_s > 0;
     copy(l->reason, sizeof l->reason, bus_header_text(headers, "x-mih-reason"));
 }
 
-static void read_message(struct letter *l, const struct bus_message *m)
+static void read_message(struct letter *l, const struct bus_message *m, const struct names *names)
 {
     l->tag = m->tag;
-    l->redelivered = m->redelivered;
+    l->republished = m->redelivered || bus_header_number(m->headers, REPUBLISHED_HEADER, 0) > 0;
     l->timestamp = m->timestamp;
     copy(l->sent_id, sizeof l->sent_id, m->message_id);
     copy(l->sent_type, sizeof l->sent_type, m->type);
@@ -75,8 +84,8 @@ static void read_message(struct letter *l, const struct bus_message *m)
     copy(l->event_name, sizeof l->event_name, m->type);
     copy(l->app_id, sizeof l->app_id, m->app_id);
     copy(l->content_type, sizeof l->content_type, m->content_type);
+    read_origin(l, names);
     read_headers(l, m->headers);
-    read_death(l);
     if (!*l->message_id || !*l->event_name)
         read_body(l);
     if (l->died_s == 0)
@@ -84,7 +93,45 @@ static void read_message(struct letter *l, const struct bus_message *m)
             l->first_s > 0 ? l->first_s : (int64_t)(m->timestamp < INT64_MAX ? m->timestamp : 0);
 }
 
-struct letter *letter_new(struct bus *bus, const struct bus_message *m, int64_t service_id)
+uint64_t letter_marker(const struct bus_message *m)
+{
+    int64_t number = bus_header_number(m->headers, REPLAY_MARK_HEADER, 0);
+    struct bus_death death;
+    char id[REPLAY_MARK_ID_SIZE];
+
+    if (number <= 0 || m->body_len != strlen(REPLAY_MARK_BODY) ||
+        memcmp(m->body, REPLAY_MARK_BODY, m->body_len) != 0)
+        return 0;
+    replay_mark_id((uint64_t)number, id);
+    if (strcmp(m->message_id, id) != 0 || bus_last_death(m->properties, m->properties_len, &death))
+        return 0;
+    return (uint64_t)number;
+}
+
+int letter_publish_marker(struct bus *bus, uint16_t channel, const char *exchange, const char *key,
+                          uint64_t number, uint64_t *ret_number)
+{
+    const struct bus_field field = {.name = REPLAY_MARK_HEADER, .number = (int64_t)number};
+    char id[REPLAY_MARK_ID_SIZE];
+    const struct bus_publication marker = {
+        .exchange = exchange,
+        .routing_key = key,
+        .message_id = id,
+        .type = "",
+        .app_id = "",
+        .content_type = "application/json",
+        .body = REPLAY_MARK_BODY,
+        .body_len = strlen(REPLAY_MARK_BODY),
+        .fields = &field,
+        .n_fields = 1,
+    };
+
+    replay_mark_id(number, id);
+    return bus_publish(bus, channel, &marker, ret_number);
+}
+
+struct letter *letter_new(struct bus *bus, const struct bus_message *m, const struct names *names,
+                          int64_t service_id)
 {
     struct letter *l = calloc(1, sizeof *l);
     size_t room;
@@ -103,7 +150,7 @@ struct letter *letter_new(struct bus *bus, const struct bus_message *m, int64_t 
     l->properties_len = m->properties_len;
     l->body_len = m->body_len;
     l->bytes = sizeof *l + l->properties_len + (l->body ? l->body_len : 0);
-    read_message(l, m);
+    read_message(l, m, names);
     return l;
 }
 
@@ -124,10 +171,14 @@ int letter_keep_content(struct letter *l, const struct bus_message *m)
     const char *history = bus_header_bytes(m->headers, "x-mih-history", &history_len);
     const char *rendered = bus_header_bytes(m->headers, "x-mih-rendered", &l->rendered_len);
 
+    if (!l->trusted)
+        history = NULL;
+    if (l->by_broker)
+        rendered = NULL;
     l->history = calloc(1, HISTORY_SIZE);
     if (!l->history)
         return -ENOMEM;
-    history_copy(l->history, history ? history : "", history_len);
+    history_copy(l->history, history ? history : "", history ? history_len : 0);
     l->bytes += HISTORY_SIZE;
     if (!rendered)
         return 0;
@@ -179,6 +230,7 @@ int letter_forward(const struct letter *l, struct bus *bus, uint16_t channel, co
         .properties_len = l->properties_len,
         .body = l->body,
         .body_len = l->body_len,
+        .field = l->republished ? &republished : NULL,
     };
 
     return bus_forward(bus, channel, &f, ret_number);
@@ -216,8 +268,8 @@ int letter_publish(const struct letter *l, struct bus *bus, uint16_t channel,
     if (how->as_sent && l->rendered)
         fields[n++] = (struct bus_field){
             .name = "x-mih-rendered", .text = l->rendered, .text_len = l->rendered_len};
-    if (l->redelivered)
-        fields[n++] = (struct bus_field){.name = "x-mih-republished", .number = 1};
+    if (l->republished)
+        fields[n++] = republished;
     const struct bus_publication p = {
         .exchange = how->exchange,
         .routing_key = how->key,

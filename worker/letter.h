@@ -2,10 +2,15 @@
  * A dead letter while the replayer holds it: what it tells about itself, and everything that is
  * needed to publish it again, as it is or as a replay.
  *
- * Letters of the worker have headers x-mih-*. Those that the broker dead-lettered itself have only
- * what it notes (x-death): their reason is `broker: rejected` or the like, and their time of death
- * the broker's. Where no death is noted at all, its time is that of the first attempt, or of the
- * event. The id of a message without one is made from its body, as everywhere.
+ * Letters of the worker have headers x-mih-*, and no x-death: it publishes them itself. Those that
+ * the broker dead-lettered have x-death: their reason is `broker: rejected` or the like, and their
+ * time of death the broker's. Their other headers are those of whoever published them. So x-mih-*
+ * of them counts only when the latest x-death says that it died in its service's queue and had come
+ * there by mih.redeliver, where the hub alone publishes; and the body as last sent, which goes out
+ * with the service's credentials, does not count even then, since a publisher may have made up
+ * x-death, too. Only x-mih-republished, which can do no more than have the store asked, counts
+ * always. Where no death is noted at all, its time is that of the first attempt, or of the event.
+ * The id of a message without one is made from its body, as everywhere.
  */
 #ifndef MIH_WORKER_LETTER_H
 #define MIH_WORKER_LETTER_H
@@ -17,6 +22,7 @@
 
 #include "common/bus.h"
 #include "worker/deadindex.h"
+#include "worker/names.h"
 #include "worker/replay_filter.h"
 
 enum { LETTER_REASON_SIZE = 1024 };
@@ -24,8 +30,10 @@ enum { LETTER_REASON_SIZE = 1024 };
 struct letter {
     TAILQ_ENTRY(letter) links; /* in the pass that holds it */
     uint64_t tag;
-    bool redelivered;
+    bool republished; /* it may have been moved, or put back, before */
     bool death_noted; /* died_s was noted at the death, not guessed */
+    bool by_broker;   /* dead-lettered by the broker, not by the worker */
+    bool trusted;     /* its headers x-mih-* are the hub's */
     size_t bytes;     /* of memory */
 
     char *body; /* owned; NULL: too large to be held */
@@ -63,8 +71,17 @@ struct letter {
 
 TAILQ_HEAD(letter_list, letter);
 
+/* The number of the marker (replay_mark.h) that the delivery is; 0: it is a letter. */
+uint64_t letter_marker(const struct bus_message *m);
+
+/* Publishes the marker of that number. As bus_publish(). */
+int letter_publish_marker(struct bus *bus, uint16_t channel, const char *exchange, const char *key,
+                          uint64_t number, uint64_t *ret_number)
+    __attribute__((warn_unused_result));
+
 /* Takes the delivery, whose bus keeps properties, with its body. NULL: out of memory. */
-struct letter *letter_new(struct bus *bus, const struct bus_message *m, int64_t service_id);
+struct letter *letter_new(struct bus *bus, const struct bus_message *m, const struct names *names,
+                          int64_t service_id);
 void letter_free(struct letter *l);
 
 /* Keeps the body as last sent and the history, too, which letter_row() and letter_publish() need.

@@ -302,8 +302,20 @@ static int take_word(struct replay_command *c, const char *word, const struct fa
     return refuse(f, "command", word, "replay, discard, reindex or list is accepted, once");
 }
 
+/* Rows are dropped only after a look at all letters, so reindex takes them all. */
+static int check_reindex(const struct replay_command *c, const struct fault *f)
+{
+    if (c->verb != VERB_REINDEX)
+        return 0;
+    if (!replay_filter_is_empty(&c->replay.filter))
+        return refuse(f, "reindex", "", "only --service is accepted with it");
+    if (c->replay.max_count > 0)
+        return refuse(f, "reindex", "", "--limit is not accepted with it: it takes all letters");
+    return 0;
+}
+
 /* What does not go together. */
-static int check(struct replay_command *c, const struct fault *f)
+static int check(const struct replay_command *c, const struct fault *f)
 {
     const struct replay *r = &c->replay;
     bool filtered = !replay_filter_is_empty(&r->filter) || c->service;
@@ -313,13 +325,11 @@ static int check(struct replay_command *c, const struct fault *f)
         return refuse(f, "all dead letters", "", "say --all, or which ones (see --help)");
     if (filtered && c->all)
         return refuse(f, "--all", "", "not together with a filter");
-    if (c->verb == VERB_REINDEX && !replay_filter_is_empty(&r->filter))
-        return refuse(f, "reindex", "", "only --service is accepted with it");
     if (c->verb == VERB_DAEMON && (filtered || c->all))
         return refuse(f, "no command", "", "replay, discard, reindex or list must be said");
     if (r->filter.to_s != 0 && r->filter.to_s < r->filter.from_s)
         return refuse(f, "--to", "", "is before --from");
-    return 0;
+    return check_reindex(c, f);
 }
 
 int replay_command_parse(int argc, char **argv, struct replay_command *ret_command,

@@ -46,7 +46,8 @@ int replay_index_canary(struct db *db, const struct dead_row *row, int64_t repla
                     values, 4, on_canary, ret_state, NULL);
 }
 
-int replay_index_undo(struct db *db, const struct dead_row *row, int64_t replay_id)
+int replay_index_undo(struct db *db, const struct dead_row *row, int64_t replay_id,
+                      uint64_t *ret_rows)
 {
     const struct db_value values[] = {number_or_null(row->replay_id), text(row->message_id),
                                       number_or_null(row->rule_id), number(row->service_id),
@@ -56,7 +57,33 @@ int replay_index_undo(struct db *db, const struct dead_row *row, int64_t replay_
                     "UPDATE {local_integrationhub_dlq} SET state = 'dead', replayid = ?,"
                     " timemodified = UNIX_TIMESTAMP() WHERE messageid = ? AND ruleid <=> ?"
                     " AND serviceid = ? AND replayid = ? AND state IN ('replayed', 'discarded')",
-                    values, 5, NULL, NULL, NULL);
+                    values, 5, NULL, NULL, ret_rows);
+}
+
+static int on_trace(void *context, const struct db_row *row)
+{
+    struct replay_trace *t = context;
+
+    t->rows = db_number(row, 0, 0);
+    t->delivered = db_number(row, 1, 0);
+    snprintf(t->message_id, sizeof t->message_id, "%s", db_text(row, 2));
+    t->rule_id = db_number(row, 3, 0);
+    t->service_id = db_number(row, 4, 0);
+    return 0;
+}
+
+/* Rows from before its start are of another replay with the same id, of a table that was lost. */
+int replay_index_trace(struct db *db, int64_t replay_id, int64_t started_s,
+                       struct replay_trace *ret_trace)
+{
+    const struct db_value values[] = {number(replay_id), number(started_s)};
+
+    *ret_trace = (struct replay_trace){.rows = 0};
+    return db_query(db,
+                    "SELECT COUNT(*), SUM(state = 'delivered'), MAX(messageid), MAX(ruleid),"
+                    " MAX(serviceid) FROM {local_integrationhub_dlq}"
+                    " WHERE replayid = ? AND timemodified >= ?",
+                    values, 2, on_trace, ret_trace, NULL);
 }
 
 int replay_index_mend(struct db *db, int64_t service_id, int64_t since_s, uint64_t *ret_rows)

@@ -23,9 +23,20 @@ int replay_index_canary(struct db *db, const struct dead_row *row, int64_t repla
                         enum canary_state *ret_state) __attribute__((warn_unused_result));
 
 /* It was written as replayed or discarded by this replay and then was not: dead as before, and of
- * the replay that the letter names. */
-int replay_index_undo(struct db *db, const struct dead_row *row, int64_t replay_id)
-    __attribute__((warn_unused_result));
+ * the replay that the letter names. ret_rows (may be NULL): how many rows said so. */
+int replay_index_undo(struct db *db, const struct dead_row *row, int64_t replay_id,
+                      uint64_t *ret_rows) __attribute__((warn_unused_result));
+
+/* What the index has of a replay that was interrupted. */
+struct replay_trace {
+    int64_t rows;                    /* that it has written and not undone */
+    int64_t delivered;               /* of these, by now */
+    char message_id[REPLAY_ID_SIZE]; /* of the one when it is the only one */
+    int64_t rule_id, service_id;
+};
+
+int replay_index_trace(struct db *db, int64_t replay_id, int64_t started_s,
+                       struct replay_trace *ret_trace) __attribute__((warn_unused_result));
 
 /* After a pass over the whole queue wrote all of its letters: rows of the service that say `dead`
  * and were not written since are of letters that have left the queue without the index being told.

@@ -7,14 +7,12 @@
 
 #include "common/log.h"
 #include "common/timing.h"
-#include "worker/deadindex.h"
-#include "worker/replay_index.h"
 #include "worker/replay_mark.h"
+#include "worker/replay_rows.h"
 
 enum {
     HELD_BYTES = 8 * 1024 * 1024,
-    BATCH_ROWS = 100,   /* of the index, at a time */
-    BATCH_WAIT_MS = 10, /* for more of them to come */
+    BATCH_WAIT_MS = 10, /* for more letters whose rows are written together */
     IDLE_MS = 300,      /* without a delivery, before the broker is asked for the depth */
     IDLE_ROUNDS = 2,    /* so often in a row it must be 0: deliveries may be under way */
     CONFIRM_MS = 30000, /* longest wait for a confirm */
@@ -32,6 +30,9 @@ struct pass {
     struct letter_list letters; /* held, in order */
     struct letter *next;        /* the first that was not handled */
     size_t n, bytes;
+    uint64_t base;    /* of this replay's numbers */
+    bool fresh;       /* nothing in the queue is of an earlier run */
+    size_t n_taken;   /* letters so far, up to DEADLINK_WINDOW */
     size_t n_refused; /* publications that did not arrive, to be dealt with */
     size_t n_left;    /* letters that cannot be moved at all */
     bool ended;       /* nothing more is taken */
@@ -62,13 +63,18 @@ static void let_go(struct pass *p, struct letter *l)
 
 static void take_letter(struct pass *p, const struct bus_message *m)
 {
-    struct letter *l = letter_new(p->link->in, m, p->service_id);
+    struct letter *l = letter_new(p->link->in, m, p->work->tools->names, p->service_id);
 
     if (!l) {
         p->error = -ENOMEM;
         return;
     }
-    if (!l->body) {
+    /* What was held when an earlier run was interrupted is back at the head. */
+    if (!p->fresh && p->n_taken < DEADLINK_WINDOW) {
+        p->n_taken++;
+        p->error = replay_rows_recall(p->work, l);
+    }
+    if (!l->body || p->error < 0) {
         p->n_left++;
         letter_free(l);
         return;
@@ -86,13 +92,12 @@ static void take_letter(struct pass *p, const struct bus_message *m)
 static void on_letter(void *context, const struct bus_message *m)
 {
     struct pass *p = context;
-    int64_t marker = bus_header_number(m->headers, REPLAY_MARK_HEADER, 0);
 
     if (p->ended || p->error < 0)
         return; /* goes back when the channel is closed */
     p->came_ms = timing_mono_ms();
     p->idle_rounds = 0;
-    switch (replay_mark_of(p->work->replay->id, marker, bus_message_number(m))) {
+    switch (replay_mark_of(p->base, p->fresh, letter_marker(m), bus_message_number(m))) {
     case REPLAY_MARK_END:
         p->ended = p->has_marker = true;
         p->marker_tag = m->tag;
@@ -133,7 +138,9 @@ static void on_confirm(void *context, uint64_t number, bool safe)
     }
     deadlink_settle(p->link, l->tag);
     if (l->moving)
-        replay_work_moved(p->work, l);
+        replay_work_moved(p->work);
+    else if (l->selected)
+        replay_work_matched(p->work);
     let_go(p, l);
     deadlink_hold(p->link, p->bytes >= HELD_BYTES);
 }
@@ -141,11 +148,14 @@ static void on_confirm(void *context, uint64_t number, bool safe)
 /* Cannot be sent: it stays unacknowledged, and at the head of the queue when this is over. */
 static int leave(struct pass *p, struct letter *l, const char *reason)
 {
+    int r;
+
     log_warning("dead letter cannot be moved: it stays at the head of its queue", "message_id",
                 l->message_id, "service_id", log_number(p->service_id), "reason", reason, NULL);
     p->n_left++;
+    r = l->selected ? replay_rows_deselect(p->work, l) : 0;
     let_go(p, l);
-    return 0;
+    return r;
 }
 
 static int sent(struct pass *p, struct letter *l, int result)
@@ -176,85 +186,38 @@ static int move(struct pass *p, struct letter *l)
         .replay_id = p->work->replay->id,
         .as_sent = p->work->replay->as_sent,
     };
+    int r;
 
     p->wait_ms = replay_work_wait_ms(p->work);
     if (p->wait_ms > 0)
         return WAITS;
-    replay_work_moving(p->work, l);
     l->moving = true;
-    return sent(p, l, letter_publish(l, p->link->out, DEADLINK_PUBLISH, &how, &l->number));
+    r = letter_publish(l, p->link->out, DEADLINK_PUBLISH, &how, &l->number);
+    if (r == 0)
+        replay_work_moving(p->work, l);
+    return sent(p, l, r);
 }
 
 static int discard(struct pass *p, struct letter *l)
 {
     deadlink_settle(p->link, l->tag);
-    p->work->replay->moved++;
+    replay_work_moved(p->work);
     let_go(p, l);
     return 0;
-}
-
-static size_t batch_limit(const struct pass *p)
-{
-    const struct replay *r = p->work->replay;
-
-    if (r->action != REPLAY_REPLAY || r->rate > BATCH_ROWS)
-        return BATCH_ROWS;
-    return p->work->canary == CANARY_FIRST ? 1 : (size_t)r->rate;
-}
-
-/* The letters from l on whose rows are to be written next. */
-static size_t collect(const struct letter *l, struct dead_row *rows, size_t limit)
-{
-    size_t n = 0;
-
-    for (; l && n < limit; l = TAILQ_NEXT(l, links))
-        if (l->selected && !l->indexed)
-            rows[n++] = letter_row(l);
-    return n;
-}
-
-static int write_rows(struct pass *p, const struct dead_row *rows, size_t n)
-{
-    const struct replay *r = p->work->replay;
-    struct db *db = p->work->tools->db;
-
-    if (r->action == REPLAY_REINDEX)
-        return deadindex_put(db, rows, n);
-    return deadindex_set(db, rows, n, r->action == REPLAY_DISCARD ? "discarded" : "replayed",
-                         r->id);
 }
 
 /* Writes the rows of l and of those behind it; waits a moment for as many as one turn takes. */
 static int write_index(struct pass *p, struct letter *l)
 {
-    struct dead_row rows[BATCH_ROWS];
-    size_t limit = batch_limit(p);
-    size_t n = collect(l, rows, limit);
+    size_t limit = replay_rows_limit(p->work);
     bool more = !p->ended && p->n < DEADLINK_WINDOW && p->bytes < HELD_BYTES &&
                 timing_mono_ms() - p->came_ms < BATCH_WAIT_MS;
 
-    if (n < limit && more) {
+    if (more && replay_rows_missing(l, limit) < limit) {
         p->wait_ms = BATCH_WAIT_MS;
         return WAITS;
     }
-    int r = write_rows(p, rows, n);
-    for (; r == 0 && n > 0; l = TAILQ_NEXT(l, links)) {
-        if (!l->selected || l->indexed)
-            continue;
-        l->indexed = true;
-        n--;
-    }
-    return r;
-}
-
-/* It was selected, and stays after all. */
-static int deselect(struct pass *p, struct letter *l)
-{
-    const struct dead_row row = letter_row(l);
-    bool written = l->indexed && p->work->replay->action != REPLAY_REINDEX;
-
-    l->selected = l->indexed = false;
-    return written ? replay_index_undo(p->work->tools->db, &row, p->work->replay->id) : 0;
+    return replay_rows_write(p->work, l, limit);
 }
 
 /* 0: handled, WAITS, or a negative errno. */
@@ -264,8 +227,8 @@ static int handle(struct pass *p, struct letter *l)
     int r = 0;
 
     if (l->selected && !p->work->selecting)
-        r = deselect(p, l);
-    if (r == 0 && l->selected && replay_work_waits(p->work))
+        r = replay_rows_deselect(p->work, l);
+    if (r == 0 && l->selected && replay_work_waits(p->work, l))
         return WAITS;
     if (r == 0 && l->selected && !l->indexed && !replay->dry_run)
         r = write_index(p, l);
@@ -297,7 +260,7 @@ static int handle_refused(struct pass *p)
         replay_work_end(p->work, "failed", "the broker does not take messages for service %" PRId64,
                         p->service_id);
         struct letter *next = p->next;
-        r = deselect(p, l);
+        r = replay_rows_deselect(p->work, l);
         if (r == 0)
             r = put_back(p, l);
         p->next = next;
@@ -378,27 +341,11 @@ static void finish(struct pass *p)
 
 static int publish_marker(struct pass *p)
 {
-    const struct bus_field field = {.name = REPLAY_MARK_HEADER, .number = p->work->replay->id};
-    char id[64];
     int64_t end_ms = timing_mono_ms() + CONFIRM_MS;
-    int r;
+    int r = letter_publish_marker(p->link->out, DEADLINK_PUBLISH, p->work->tools->names->dead,
+                                  p->key, p->base, &p->marker_number);
 
-    snprintf(id, sizeof id, "marker-%" PRId64, p->work->replay->id);
-    const struct bus_publication marker = {
-        .exchange = p->work->tools->names->dead,
-        .routing_key = p->key,
-        .message_id = id,
-        .type = "",
-        .app_id = "",
-        .content_type = "application/json",
-        .body = "{}",
-        .body_len = 2,
-        .fields = &field,
-        .n_fields = 1,
-    };
-
-    r = failed_bus(p, p->link->out,
-                   bus_publish(p->link->out, DEADLINK_PUBLISH, &marker, &p->marker_number));
+    r = failed_bus(p, p->link->out, r);
     while (r == 0 && p->marker_number != 0 && timing_mono_ms() < end_ms)
         r = deadlink_wait(p->link, WAIT_MS, -1);
     if (r == 0 && p->marker_number != 0) {
@@ -417,15 +364,15 @@ static int give_up(struct pass *p)
     return deadlink_close_queue(p->link);
 }
 
-static int turn(struct pass *p, bool fresh)
+static int turn(struct pass *p)
 {
     const struct deadlink_hooks hooks = {
         .context = p, .on_letter = on_letter, .on_confirm = on_confirm};
     int r;
 
-    bus_number_from(p->link->out, replay_mark_base(p->work->replay->id));
+    bus_number_from(p->link->out, p->base);
     r = deadlink_open_queue(p->link, p->queue, DEADLINK_WINDOW, &hooks);
-    if (r == 0 && fresh)
+    if (r == 0 && p->fresh)
         r = publish_marker(p);
     if (r == 0 && p->error == -ENOENT)
         return give_up(p);
@@ -441,9 +388,30 @@ static int turn(struct pass *p, bool fresh)
     return r == 0 ? closed : r;
 }
 
+/* What is still held lies in the queue, also what was published and not confirmed. */
+static int drop_all(struct pass *p, int result)
+{
+    struct letter *l;
+
+    while ((l = TAILQ_FIRST(&p->letters))) {
+        int undone =
+            l->selected && !db_lost(p->work->tools->db) ? replay_rows_deselect(p->work, l) : 0;
+        if (undone < 0 && (result == 0 || result == -ECANCELED))
+            result = undone;
+        let_go(p, l);
+    }
+    return result;
+}
+
 int replay_pass(struct replay_work *work, int64_t service_id, bool fresh)
 {
-    struct pass p = {.work = work, .link = work->tools->link, .service_id = service_id};
+    struct pass p = {
+        .work = work,
+        .link = work->tools->link,
+        .service_id = service_id,
+        .base = replay_mark_base(work->replay->id, work->replay->started_s),
+        .fresh = fresh,
+    };
     uint32_t depth;
     int r;
 
@@ -454,9 +422,8 @@ int replay_pass(struct replay_work *work, int64_t service_id, bool fresh)
     if (r == BUS_REFUSED || (r == 0 && depth == 0 && fresh))
         return 0;
     if (r == 0)
-        r = turn(&p, fresh);
-    while (!TAILQ_EMPTY(&p.letters))
-        let_go(&p, TAILQ_FIRST(&p.letters));
+        r = turn(&p);
+    r = drop_all(&p, r);
     work->left += (int64_t)p.n_left;
     if (p.n_left > 0)
         log_warning("dead letters that cannot be moved are at the head of their queue",

@@ -24,6 +24,17 @@ static int can_take(const struct replay_work *w, int64_t service_id)
     return r == 0 ? 1 : r < 0 ? r : 0;
 }
 
+/* Only when all letters of the service were written, as far as anybody could want. */
+static bool saw_all(const struct replay_work *w)
+{
+    const struct replay *r = w->replay;
+    struct replay_filter rest = r->filter;
+
+    rest.service_id = 0;
+    return !r->dry_run && r->max_count == 0 && replay_filter_is_empty(&rest) && w->left == 0 &&
+           !w->end_state;
+}
+
 static int mend_index(const struct replay_work *w, int64_t service_id)
 {
     uint64_t rows = 0;
@@ -49,7 +60,7 @@ static int run_service(struct replay_work *w, int64_t service_id, bool fresh)
         return 0;
     }
     r = replay_pass(w, service_id, fresh);
-    if (r == 0 && w->replay->action == REPLAY_REINDEX && !w->replay->dry_run && w->left == 0)
+    if (r == 0 && w->replay->action == REPLAY_REINDEX && saw_all(w))
         r = mend_index(w, service_id);
     return r;
 }
@@ -78,8 +89,10 @@ static int start(struct db *db, struct replay *replay)
 
     if (r == 0)
         r = replay_store_read(db, replay->id, &begun);
-    if (r == 0)
+    if (r == 0) {
         replay->started_s = begun.started_s;
+        snprintf(replay->state, sizeof replay->state, "%s", begun.state);
+    }
     return r == 1 ? -ENOENT : r;
 }
 
@@ -102,10 +115,11 @@ static int end(struct replay_work *w)
     return result;
 }
 
-static int refuse(struct db *db, struct replay *replay, const char *why)
+int replay_run_refuse(struct db *db, struct replay *replay, const char *why)
 {
     snprintf(replay->state, sizeof replay->state, "failed");
     snprintf(replay->error, sizeof replay->error, "%s", why);
+    log_warning("replay failed", "replay", log_number(replay->id), "why", replay->error, NULL);
     return replay_store_end(db, replay, replay->state, replay->error);
 }
 
@@ -116,15 +130,18 @@ int replay_run(const struct replay_tools *tools, struct replay *replay)
     int r;
 
     if (replay->action == REPLAY_ACTIONS)
-        return refuse(tools->db, replay, "its action is not replay, discard or reindex");
+        return replay_run_refuse(tools->db, replay, "its action is not replay, discard or reindex");
     r = start(tools->db, replay);
     if (r < 0)
         return r;
-    snprintf(replay->state, sizeof replay->state, "running");
     log_info(fresh ? "replay begins" : "replay goes on", "replay", log_number(replay->id), "action",
              replay_action_name(replay->action), NULL);
     replay_work_init(&work, tools, replay);
-    r = run_services(&work, fresh);
+    if (strcmp(replay->state, "running") != 0)
+        replay_work_end(&work, "stopped", "stopped on request");
+    r = fresh ? 0 : replay_work_resume(&work);
+    if (r == 0 && (!fresh || !work.end_state))
+        r = run_services(&work, fresh);
     if (r == -ECANCELED) { /* the next one counts on from here */
         int written = replay_store_progress(tools->db, replay);
         return written < 0 ? written : r;

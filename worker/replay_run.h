@@ -13,4 +13,8 @@
 int replay_run(const struct replay_tools *tools, struct replay *replay)
     __attribute__((warn_unused_result));
 
+/* Ends it as failed: nothing more is tried. 0 or a negative errno of the database. */
+int replay_run_refuse(struct db *db, struct replay *replay, const char *why)
+    __attribute__((warn_unused_result));
+
 #endif

@@ -104,8 +104,9 @@ int replay_store_next(struct db *db, struct replay *ret_replay)
 {
     return read_one(db,
                     "SELECT " COLUMNS " FROM {local_integrationhub_replay}"
-                    " WHERE state IN ('running', 'requested')"
-                    " ORDER BY state = 'running' DESC, id LIMIT 1",
+                    " WHERE state IN ('running', 'requested') OR (state = 'stopped'"
+                    " AND timestarted IS NOT NULL AND timeended IS NULL)"
+                    " ORDER BY state <> 'requested' DESC, id LIMIT 1",
                     NULL, 0, ret_replay);
 }
 
@@ -161,7 +162,8 @@ int replay_store_start(struct db *db, int64_t id)
     return db_query(db,
                     "UPDATE {local_integrationhub_replay} SET state = 'running',"
                     " timestarted = COALESCE(timestarted, UNIX_TIMESTAMP()),"
-                    " timemodified = UNIX_TIMESTAMP() WHERE id = ?",
+                    " timemodified = UNIX_TIMESTAMP() WHERE id = ?"
+                    " AND state IN ('requested', 'running')",
                     values, 1, NULL, NULL, NULL);
 }
 

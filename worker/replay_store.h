@@ -36,7 +36,8 @@ const char *replay_action_name(enum replay_action action);
 
 /* All return 0 or a negative errno of db_query(), and where it says so 1: there is none. */
 
-/* The next one to be carried out: what was interrupted first, then in order of request. 1: none. */
+/* The next one to be carried out: what was interrupted first, then in order of request. One that
+ * was stopped while it was interrupted is still to be ended. 1: none. */
 int replay_store_next(struct db *db, struct replay *ret_replay) __attribute__((warn_unused_result));
 int replay_store_read(struct db *db, int64_t id, struct replay *ret_replay)
     __attribute__((warn_unused_result));
@@ -45,7 +46,7 @@ int replay_store_read(struct db *db, int64_t id, struct replay *ret_replay)
 int replay_store_add(struct db *db, const struct replay *replay, int64_t *ret_id)
     __attribute__((warn_unused_result));
 
-/* Running from now on; timestarted is that of the first start. */
+/* Running from now on, unless somebody has stopped it; timestarted is that of the first start. */
 int replay_store_start(struct db *db, int64_t id) __attribute__((warn_unused_result));
 
 /* Writes matched and moved, counts failed anew, and reads the state, which others may change. */

@@ -21,7 +21,7 @@ void replay_work_init(struct replay_work *w, const struct replay_tools *tools,
 
     *w = (struct replay_work){.tools = tools, .replay = replay, .selecting = true};
     tokenbucket_init(&w->bucket, (unsigned)rate, 1, BURST_US, timing_mono_us());
-    if (replay->canary && replay->moved == 0 && replay->action == REPLAY_REPLAY && !replay->dry_run)
+    if (replay->canary && replay->action == REPLAY_REPLAY && !replay->dry_run)
         w->canary = CANARY_FIRST;
 }
 
@@ -40,7 +40,19 @@ void replay_work_end(struct replay_work *w, const char *state, const char *forma
 
 bool replay_work_wants_more(const struct replay_work *w)
 {
-    return w->selecting && (w->replay->max_count == 0 || w->replay->matched < w->replay->max_count);
+    const struct replay *r = w->replay;
+
+    return w->selecting && (r->max_count == 0 || r->matched + w->held < r->max_count);
+}
+
+/* Whether it had died when the replay was asked for, as far as anybody knows. */
+static bool was_dead(const struct replay_work *w, const struct letter *l)
+{
+    const struct replay *r = w->replay;
+
+    if (!w->resumed || !l->death_noted || r->action == REPLAY_REINDEX)
+        return true;
+    return r->action == REPLAY_DISCARD ? l->died_s < r->started_s : l->died_s <= r->started_s;
 }
 
 bool replay_work_selects(struct replay_work *w, const struct letter *l)
@@ -50,12 +62,23 @@ bool replay_work_selects(struct replay_work *w, const struct letter *l)
 
     /* What this replay has moved before and came back is not its again. */
     if (!replay_work_wants_more(w) || (r->action == REPLAY_REPLAY && l->replay_id == r->id) ||
-        !replay_filter_matches(&r->filter, &subject))
+        !was_dead(w, l) || !replay_filter_matches(&r->filter, &subject))
         return false;
-    r->matched++;
+    w->held++;
     if (w->tools->on_selected)
         w->tools->on_selected(w->tools->context, l);
     return true;
+}
+
+void replay_work_stays(struct replay_work *w)
+{
+    w->held--;
+}
+
+void replay_work_matched(struct replay_work *w)
+{
+    w->held--;
+    w->replay->matched++;
 }
 
 int replay_work_wait_ms(struct replay_work *w)
@@ -65,29 +88,82 @@ int replay_work_wait_ms(struct replay_work *w)
     return us == 0 ? 0 : us < 60000000 ? (int)(us / 1000) + 1 : 60000;
 }
 
+static bool is_canary(const struct replay_work *w, const struct letter *l)
+{
+    return strncmp(w->canary_id, l->message_id, sizeof w->canary_id - 1) == 0 &&
+           w->canary_rule == l->rule_id && w->canary_service == l->service_id;
+}
+
 void replay_work_moving(struct replay_work *w, const struct letter *l)
 {
-    if (w->canary != CANARY_FIRST)
+    if (w->canary != CANARY_FIRST && !(w->canary == CANARY_WAITS && is_canary(w, l)))
         return;
     w->canary = CANARY_MOVING;
-    snprintf(w->canary_id, sizeof w->canary_id, "%s", l->message_id);
+    snprintf(w->canary_id, sizeof w->canary_id, "%.127s", l->message_id);
     w->canary_rule = l->rule_id;
     w->canary_service = l->service_id;
 }
 
-void replay_work_moved(struct replay_work *w, const struct letter *l)
+static void await_canary(struct replay_work *w)
 {
-    (void)l;
-    w->replay->moved++;
-    if (w->canary != CANARY_MOVING)
-        return;
     w->canary = CANARY_WAITS;
     w->canary_until_ms = timing_mono_ms() + w->tools->canary_wait_ms;
 }
 
-bool replay_work_waits(const struct replay_work *w)
+void replay_work_moved(struct replay_work *w)
 {
-    return w->canary == CANARY_MOVING || w->canary == CANARY_WAITS;
+    replay_work_matched(w);
+    w->replay->moved++;
+    if (w->canary == CANARY_MOVING)
+        await_canary(w);
+}
+
+/* One that was written into the index, and not published when its replayer died, must not wait for
+ * itself. */
+bool replay_work_waits(const struct replay_work *w, const struct letter *l)
+{
+    return w->canary == CANARY_MOVING || (w->canary == CANARY_WAITS && !is_canary(w, l));
+}
+
+/* Others went only after it was delivered, so two rows tell that it was. */
+static void resume_canary(struct replay_work *w, const struct replay_trace *trace)
+{
+    const struct replay *r = w->replay;
+
+    w->canary = CANARY_NONE;
+    if (trace->rows == 1 && trace->delivered == 0) {
+        snprintf(w->canary_id, sizeof w->canary_id, "%s", trace->message_id);
+        w->canary_rule = trace->rule_id;
+        w->canary_service = trace->service_id;
+        await_canary(w);
+    } else if (trace->rows == 0 && r->moved == 0) {
+        w->canary = CANARY_FIRST;
+    } else if (trace->rows == 0 && r->moved == 1) {
+        replay_work_end(w, "stopped",
+                        "the index has lost the row of the first message, so nobody knows whether"
+                        " it was delivered");
+    }
+}
+
+int replay_work_resume(struct replay_work *w)
+{
+    struct replay *replay = w->replay;
+    struct replay_trace trace;
+    int r;
+
+    w->resumed = true;
+    if (replay->action == REPLAY_REINDEX || replay->dry_run)
+        return 0;
+    r = replay_index_trace(w->tools->db, replay->id, replay->started_s, &trace);
+    if (r < 0)
+        return r;
+    if (replay->canary && replay->action == REPLAY_REPLAY)
+        resume_canary(w, &trace);
+    /* A kill loses the last count; rows of what was held are taken off again as it comes. */
+    if (trace.rows > replay->moved)
+        replay->moved = trace.rows;
+    replay->matched = replay->moved;
+    return 0;
 }
 
 static int look_for_canary(struct replay_work *w, int64_t now_ms)
@@ -102,10 +178,10 @@ static int look_for_canary(struct replay_work *w, int64_t now_ms)
     if (state == CANARY_DELIVERED)
         w->canary = CANARY_NONE;
     else if (state == CANARY_DEAD)
-        replay_work_end(w, "stopped", "the first message, %.127s, failed again", w->canary_id);
+        replay_work_end(w, "stopped", "the first message, %s, failed again", w->canary_id);
     else if (now_ms >= w->canary_until_ms)
         replay_work_end(w, "stopped",
-                        "the first message, %.127s, was not delivered within %" PRId64 " s",
+                        "the first message, %s, was not delivered within %" PRId64 " s",
                         w->canary_id, w->tools->canary_wait_ms / 1000);
     if (w->end_state)
         w->canary = CANARY_NONE;

@@ -23,6 +23,7 @@ enum {
     BACKOFF_BASE_MS = 250,
     BACKOFF_CAP_MS = 10000,
     REFRESH_MS = 10000,
+    TRIES = 8, /* of one replay that fails and moves nothing meanwhile */
 };
 
 int replayer_init(struct replayer *r, const struct settings *settings)
@@ -175,6 +176,9 @@ struct daemon {
     int64_t sweep_ms;   /* when the next one is due */
     int64_t refresh_ms; /* likewise */
     unsigned attempt;   /* failures in a row */
+    unsigned tries;     /* of them, those of the replay below */
+    int64_t tried_id;
+    int64_t tried_moved; /* as far as it had come */
     bool said_ready;
     bool said_waiting;
 };
@@ -223,6 +227,26 @@ static int refresh(struct daemon *d)
     return replay_store_refresh(d->r.db);
 }
 
+/* A replay that fails each time would hold up all others, and retention. What is the database's
+ * fault, or a broker's that cannot be reached, is not its own. */
+static int try_failed(struct daemon *d, struct replay *replay, int result)
+{
+    char why[REPLAY_ERROR_SIZE];
+    bool again = replay->id == d->tried_id && replay->moved <= d->tried_moved;
+
+    if (result == -ECANCELED || db_lost(d->r.db))
+        return result;
+    d->tries = again ? d->tries + 1 : 1;
+    d->tried_id = replay->id;
+    d->tried_moved = replay->moved;
+    if (d->tries < TRIES)
+        return result;
+    snprintf(why, sizeof why, "given up after %d tries: %.400s", TRIES,
+             *d->r.link.reason ? d->r.link.reason : db_reason(d->r.db));
+    int written = replay_run_refuse(d->r.db, replay, why);
+    return written < 0 ? written : result;
+}
+
 /* One thing: a replay, or else what is due. 0: nothing more to do now; 1: there may be. */
 static int work(struct daemon *d)
 {
@@ -234,7 +258,7 @@ static int work(struct daemon *d)
     tools.on_progress = on_progress;
     if (r == 0) {
         r = replay_run(&tools, &replay);
-        return r == 0 ? 1 : r;
+        return r == 0 ? 1 : try_failed(d, &replay, r);
     }
     tell("waits for replays");
     if (r == 1)

@@ -6,7 +6,6 @@
 #include "common/log.h"
 #include "common/timing.h"
 #include "worker/deadindex.h"
-#include "worker/replay_mark.h"
 
 enum { BATCH = 100, WAIT_MS = 100, IDLE_MS = 1000, HELD_BYTES = 8 * 1024 * 1024 };
 
@@ -21,6 +20,7 @@ struct head {
     struct letter_list batch; /* to be dropped */
     size_t n, bytes;
     int64_t dropped;
+    int64_t markers;  /* that were at the head: no letters, though the queue counts them */
     int64_t oldest_s; /* of the first letter that stays; 0: none was seen, or not known */
     bool ended;       /* a letter stays, and all behind it */
     int error;
@@ -44,11 +44,13 @@ static void on_letter(void *context, const struct bus_message *m)
     if (h->ended || h->error < 0)
         return;
     h->came_ms = timing_mono_ms();
-    if (bus_header_number(m->headers, REPLAY_MARK_HEADER, 0) > 0) {
-        deadlink_settle(h->tools->link, m->tag); /* no replay is under way */
+    if (letter_marker(m) > 0) { /* no replay is under way that it could be of */
+        deadlink_settle(h->tools->link, m->tag);
+        h->markers++;
+        h->surplus -= h->surplus > 0;
         return;
     }
-    struct letter *l = letter_new(in, m, h->service_id);
+    struct letter *l = letter_new(in, m, h->tools->names, h->service_id);
     if (!l) {
         h->error = -ENOMEM;
         return;
@@ -146,6 +148,7 @@ static int look(struct sweep_service *s, const struct replay_tools *tools,
         log_warning("dead letters dropped: they were too many, or too old", "service_id",
                     log_number(s->id), "letters", log_number(h.dropped), NULL);
     s->oldest_s = h.oldest_s;
+    s->markers = h.markers;
     return r;
 }
 
@@ -180,11 +183,12 @@ static int sweep_service(struct sweep_service *s, const struct replay_tools *too
         *s = (struct sweep_service){.id = s->id};
         return 0;
     }
+    s->markers = 0;
     if (r == 0 && now_s >= s->look_s)
         r = look(s, tools, retention, NULL);
     if (r < 0)
         return r;
-    view.letters = depth;
+    view.letters = depth - s->markers;
     view.oldest_s = s->oldest_s;
     retention_decide(retention, &view, now_s, &d);
     s->look_s = d.look_s;

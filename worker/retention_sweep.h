@@ -19,6 +19,7 @@ struct sweep_service {
     int64_t id;
     int64_t oldest_s;
     int64_t look_s;
+    int64_t markers; /* of replays that ended early, taken away by this sweep's look */
     bool warned;
 };
 

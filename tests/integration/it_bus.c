@@ -121,6 +121,7 @@ static const uint64_t range = UINT64_C(1) << 40;
 
 static void forward_once(struct recorder *r, const struct bus_message *m)
 {
+    const struct bus_field field = {.name = "x-it", .number = 1};
     const struct bus_forwarding f = {
         .exchange = "",
         .routing_key = "it.bus",
@@ -128,10 +129,12 @@ static void forward_once(struct recorder *r, const struct bus_message *m)
         .properties_len = m->properties_len,
         .body = m->body,
         .body_len = m->body_len,
+        .field = &field,
     };
     struct bus_death death;
     uint64_t number;
 
+    assert_int_equal(bus_header_number(m->headers, "x-it", 0), bus_message_number(m) > range);
     check_properties(r, m);
     assert_false(bus_last_death(m->properties, m->properties_len, &death));
     if (bus_message_number(m) > range)

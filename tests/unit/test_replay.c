@@ -76,16 +76,43 @@ static void only_a_filter_without_any_part_is_empty(void **state)
 
 static void a_turn_ends_at_its_marker_or_when_a_letter_comes_round(void **state)
 {
+    const uint64_t own = replay_mark_base(7, 1700000000);
+    const uint64_t other = replay_mark_base(6, 1700000000);
+
     (void)state;
-    assert_int_equal(replay_mark_of(7, 0, 0), REPLAY_MARK_LETTER);
-    assert_int_equal(replay_mark_of(7, 0, 123456), REPLAY_MARK_LETTER); /* a worker's number */
-    assert_int_equal(replay_mark_of(7, 7, 0), REPLAY_MARK_END);
-    assert_int_equal(replay_mark_of(7, 6, 0), REPLAY_MARK_STALE);
-    assert_int_equal(replay_mark_of(7, 0, replay_mark_base(7) + 1), REPLAY_MARK_ROUND);
-    assert_int_equal(replay_mark_of(7, 0, replay_mark_base(7) + 99999999), REPLAY_MARK_ROUND);
-    assert_int_equal(replay_mark_of(7, 0, replay_mark_base(6) + 1), REPLAY_MARK_LETTER);
-    assert_int_equal(replay_mark_of(7, 7, replay_mark_base(7) + 1), REPLAY_MARK_END);
-    assert_true(replay_mark_base(INT64_C(9999999999)) < INT64_MAX / 2); /* a header's number */
+    assert_int_equal(replay_mark_of(own, false, 0, 0), REPLAY_MARK_LETTER);
+    assert_int_equal(replay_mark_of(own, false, 0, 123456), REPLAY_MARK_LETTER); /* a worker's */
+    assert_int_equal(replay_mark_of(own, false, own, 0), REPLAY_MARK_END);
+    assert_int_equal(replay_mark_of(own, false, other, 0), REPLAY_MARK_STALE);
+    assert_int_equal(replay_mark_of(own, false, 7, 0), REPLAY_MARK_STALE);
+    assert_int_equal(replay_mark_of(own, false, 0, own + 1), REPLAY_MARK_ROUND);
+    assert_int_equal(replay_mark_of(own, false, 0, own + 99999999), REPLAY_MARK_ROUND);
+    assert_int_equal(replay_mark_of(own, false, 0, other + 1), REPLAY_MARK_LETTER);
+    assert_int_equal(replay_mark_of(own, false, own, own + 1), REPLAY_MARK_END);
+}
+
+static void a_pass_that_begins_takes_no_letter_for_its_own(void **state)
+{
+    const uint64_t own = replay_mark_base(7, 1700000000);
+
+    (void)state;
+    assert_int_equal(replay_mark_of(own, true, 0, own + 1), REPLAY_MARK_LETTER);
+    assert_int_equal(replay_mark_of(own, true, own, 0), REPLAY_MARK_END);
+}
+
+static void numbers_fit_a_header_and_differ_when_an_id_is_used_again(void **state)
+{
+    char id[REPLAY_MARK_ID_SIZE];
+
+    (void)state;
+    for (int64_t i = 1; i < 1000; i++) {
+        uint64_t base = replay_mark_base(i, 1700000000);
+        assert_true(base > 0 && base < INT64_MAX / 2);
+        assert_true(base != replay_mark_base(i, 1700000001));
+        assert_true(base != replay_mark_base(i + 1, 1700000000));
+    }
+    replay_mark_id(UINT64_C(1) << 61, id);
+    assert_string_equal(id, "marker-2305843009213693952");
 }
 
 static const int64_t day_s = 86400;
@@ -236,6 +263,7 @@ static void what_could_hit_more_than_was_meant_is_refused(void **state)
         {{"x", "replay", "--all", "--rule", "5", NULL}, "not together"},
         {{"x", "--rule", "5", NULL}, "must be said"},
         {{"x", "reindex", "--rule", "5", NULL}, "only --service"},
+        {{"x", "reindex", "--limit", "1", NULL}, "takes all letters"},
         {{"x", "replay", "discard", "--all", NULL}, "once"},
         {{"x", "replay", "--rule", "0", NULL}, "a number from 1"},
         {{"x", "replay", "--id", "", NULL}, "not empty"},
@@ -261,6 +289,8 @@ int main(void)
         cmocka_unit_test(a_letter_whose_death_nobody_knows_fits_no_time),
         cmocka_unit_test(only_a_filter_without_any_part_is_empty),
         cmocka_unit_test(a_turn_ends_at_its_marker_or_when_a_letter_comes_round),
+        cmocka_unit_test(a_pass_that_begins_takes_no_letter_for_its_own),
+        cmocka_unit_test(numbers_fit_a_header_and_differ_when_an_id_is_used_again),
         cmocka_unit_test(nothing_is_dropped_by_the_look_that_warns_first),
         cmocka_unit_test(a_warning_comes_at_80_percent_and_a_day_before_the_age),
         cmocka_unit_test(a_letter_without_a_noted_death_has_no_age),
