@@ -722,6 +722,7 @@ class Hundredthousand(DaemonTest):
 
     seconds = 600
 
+    @shared.long
     def test_one_by_id_one_rule_and_all(self):
         """100,000 letters: one by id, one rule's 1,000, all at 2,000 a second; the rest in order; the replayer's memory below 64 MiB."""
         hub, service = self.ready()
