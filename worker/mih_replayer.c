@@ -42,8 +42,12 @@ static const char help[] =
     "  --json              one JSON object a line; the last one is the result\n"
     "  --config FILE       settings; default " DEFAULT_CONFIG ", if there is one\n"
     "\n"
+    "Done means: handed to the workers. What fails there is a dead letter again, counted as "
+    "failed\n"
+    "again as far as it is known then, and listed by list a little later.\n"
+    "\n"
     "Exit codes: 0 done, 69 stopped or failed, 75 interrupted: it goes on by itself, 64 usage,\n"
-    "78 configuration.\n";
+    "65 unknown service, 78 configuration.\n";
 
 static int check_or_dump(const struct replay_command *c, const struct settings *settings)
 {

@@ -70,7 +70,7 @@ struct fault {
 static int refuse(const struct fault *f, const char *option, const char *value,
                   const char *accepted)
 {
-    snprintf(f->reason, f->size, "%s %.80s: %s", option, value, accepted);
+    snprintf(f->reason, f->size, "%s%s%.80s: %s", option, *value ? " " : "", value, accepted);
     return -EINVAL;
 }
 
@@ -314,22 +314,38 @@ static int check_reindex(const struct replay_command *c, const struct fault *f)
     return 0;
 }
 
+/* Somebody who adds one of these wants caution, and would not get it. */
+static int check_replay_only(const struct replay_command *c, const struct fault *f)
+{
+    const struct replay *r = &c->replay;
+    const char *option = r->canary           ? "--canary"
+                         : r->stop_after > 0 ? "--stop-after"
+                         : !r->as_sent       ? "--mode render"
+                                             : NULL;
+
+    if (!option || c->verb == VERB_REPLAY)
+        return 0;
+    return refuse(f, option, "", "only replay knows it");
+}
+
 /* What does not go together. */
 static int check(const struct replay_command *c, const struct fault *f)
 {
     const struct replay *r = &c->replay;
     bool filtered = !replay_filter_is_empty(&r->filter) || c->service;
     bool removes = c->verb == VERB_REPLAY || c->verb == VERB_DISCARD;
+    int result;
 
     if (removes && !filtered && !c->all)
-        return refuse(f, "all dead letters", "", "say --all, or which ones (see --help)");
+        return refuse(f, "no letters are named", "", "say which ones, or --all (see --help)");
     if (filtered && c->all)
         return refuse(f, "--all", "", "not together with a filter");
     if (c->verb == VERB_DAEMON && (filtered || c->all))
         return refuse(f, "no command", "", "replay, discard, reindex or list must be said");
     if (r->filter.to_s != 0 && r->filter.to_s < r->filter.from_s)
         return refuse(f, "--to", "", "is before --from");
-    return check_reindex(c, f);
+    result = check_replay_only(c, f);
+    return result < 0 ? result : check_reindex(c, f);
 }
 
 int replay_command_parse(int argc, char **argv, struct replay_command *ret_command,

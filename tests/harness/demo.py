@@ -109,6 +109,8 @@ def main():
     if options.only_check_arguments:
         return 0
     screen = Screen(options.json)
+    for name in [name for name in os.environ if name.startswith("MIH_") and name != "MIH_BUILD"]:
+        del os.environ[name]                    # settings of another fleet would rule this one
     try:
         return run(options, screen)
     except (DemoError, *TROUBLE) as error:

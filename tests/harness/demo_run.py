@@ -299,10 +299,13 @@ class Demo:
         """Lines for --keep: commands to copy."""
         tool = from_here(fleet.program("mih-test-rabbit"))
         queues = " ".join(f"--queue {name(service)}" for service in self.services for name in (self.fleet.queue, self.fleet.dead_queue))
-        return [f"  export MIH_BROKER_URL={self.broker.url}",
-                f"  {tool} count {queues}",
-                f"  {tool} drain --peek --queue {self.fleet.dead_queue(max(self.services))} | head -n 3",
-                f"  {tool} publish --exchange {EXCHANGE} --file {from_here(DATA)} --events 1433",
+        replayer = f"{from_here(fleet.program('mih-replayer'))} --config {self.fleet.configuration}"
+        with_broker = f"MIH_BROKER_URL={self.broker.url} {tool}"    # not exported: it would rule later programs of the shell too
+        return [f"  {with_broker} count {queues}",
+                f"  {with_broker} drain --peek --queue {self.fleet.dead_queue(max(self.services))} | head -n 3",
+                f"  {with_broker} publish --exchange {EXCHANGE} --file {from_here(DATA)} --events 1433",
+                f"  {replayer} list --limit 3",
+                f"  {replayer} replay --service old-portal --limit 10",
                 f"  mariadb --no-defaults --socket={self.database.socket} -u root {self.database.database}",
                 "    select id, name, base_url, enabled from mdl_local_integrationhub_svc;",
                 "    select id, eventname, endpoint, enabled from mdl_local_integrationhub_rules;",

@@ -258,8 +258,11 @@ static void what_could_hit_more_than_was_meant_is_refused(void **state)
         char *argv[6];
         const char *expected;
     } rows[] = {
-        {{"x", "replay", NULL}, "say --all"},
-        {{"x", "discard", NULL}, "say --all"},
+        {{"x", "replay", NULL}, "say which ones, or --all"},
+        {{"x", "discard", NULL}, "say which ones, or --all"},
+        {{"x", "discard", "--all", "--canary", NULL}, "--canary: only replay knows it"},
+        {{"x", "discard", "--all", "--stop-after=2", NULL}, "--stop-after: only replay"},
+        {{"x", "list", "--mode=render", NULL}, "--mode render: only replay knows it"},
         {{"x", "replay", "--all", "--rule", "5", NULL}, "not together"},
         {{"x", "--rule", "5", NULL}, "must be said"},
         {{"x", "reindex", "--rule", "5", NULL}, "only --service"},
