@@ -312,7 +312,8 @@ class CommandLine(ReplayerTest):
         hub = self.hub()
         hub.service()
         for arguments, code, words in (
-                (("replay",), 64, "say which ones, or --all"), (("discard",), 64, "say which ones, or --all"), (("replay", "--all", "--rule", 3), 64, "not together"),
+                (("replay",), 64, "say which ones, or --all"), (("discard",), 64, "say which ones, or --all"),
+                (("replay", "--all", "--rule", 3), 64, "not together"),
                 (("replay", "--rate", "0", "--all"), 64, "a number from 1"), (("replay", "--from", "2026-02-30", "--all"), 64, "a time such as"),
                 (("repaly",), 64, "replay, discard, reindex or list"), (("replay", "--nonsense"), 64, "not known"),
                 (("list", "--service", "nobody"), 65, "no service")):
