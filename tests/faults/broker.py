@@ -142,6 +142,7 @@ def alarm(trial, raise_it, end_it):
     hub.publish(trial.events)
     half = len(hub.wanted()) // 2
     broker.ctl(*raise_it)
+    wait_until(lambda: "resource_limit" in broker.ctl("eval", "rabbit_alarm:get_alarms()."), 60, "the broker to raise it", every=0.5)
     set_service(hub, good, enabled=1)
     set_service(hub, bad, enabled=1)
     hub.wait_delivered(half, 60)
