@@ -134,21 +134,6 @@ class Redelivered(Dedup):
         self.addCleanup(broker.close)
         return broker
 
-    def test_a_killed_child_repeats_only_what_was_under_way(self):
-        """kill -9 again and again in the middle of 20,000 events: at most its requests under way are repeated, not all that it held."""
-        hub = self.loaded()
-        publication = hub.publish(20_000, wait=False, rate=4000)
-        hub.wait_delivered(100)
-        kills = 0
-        while publication.running():
-            children = hub.fleet.children()
-            os.kill(children[kills % len(children)], signal.SIGKILL)
-            kills += 1
-            wait_until(lambda: len(hub.fleet.children()) == 2, 20, "the child to be started again")
-        self.assertGreaterEqual(kills, 2)
-        hub.wait_done()
-        self.assert_balanced(hub.balance(), duplicates=kills * (16 + 32))
-
     def test_closed_connections_repeat_nothing(self):
         """The broker closes every connection in the middle of 20,000 events: what is under way goes on, and its copies wait for it."""
         hub = self.loaded(broker=self.own_broker())
