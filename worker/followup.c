@@ -1,5 +1,6 @@
 #include "worker/followup.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "worker/repeats.h"
 #include "worker/replayed.h"
 
-enum { MAX_FIELDS = 12 };
+enum { MAX_FIELDS = 12 }; /* of a retry that is part of a replay; a dead letter has fewer */
 
 struct followups {
     struct context *ctx;
@@ -89,11 +90,13 @@ struct fields {
 
 static void add_text(struct fields *f, const char *name, const char *text)
 {
+    assert(f->n < MAX_FIELDS);
     f->field[f->n++] = (struct bus_field){.name = name, .text = text};
 }
 
 static void add_number(struct fields *f, const char *name, int64_t number)
 {
+    assert(f->n < MAX_FIELDS);
     f->field[f->n++] = (struct bus_field){.name = name, .number = number};
 }
 
