@@ -6,15 +6,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/jsontext_plain.h"
 #include "common/utf8.h"
 
-/* What PHP's json_encode() puts after the backslash (u: \u00XX), or 0: the byte stands for itself.
- */
+/* What PHP's json_encode() puts after the backslash (u: \u00XX) for a byte that needs one. */
 static char escape_of(unsigned char c)
 {
-    if (c < 0x20)
-        return "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu"[c];
-    return (char)(c == '"' || c == '\\' || c == '/' ? c : 0);
+    return (char)(c < 0x20 ? "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu"[c] : c);
 }
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -62,8 +60,8 @@ void jsontext_escape(struct buf *out, const char *text, size_t len)
     const char *end = text + len;
     while (text < end) {
         const char *run = text;
-        while (text < end && (unsigned char)*text < 0x80 && !escape_of((unsigned char)*text))
-            text++;
+        text = (const char *)jsontext_skip_plain((const unsigned char *)text,
+                                                 (const unsigned char *)end, '/');
         buf_add(out, run, (size_t)(text - run));
         if (text < end)
             text += add_escape(out, text, (size_t)(end - text));

@@ -17,6 +17,7 @@
 #ifndef MIH_COMMON_JSONTEXT_H
 #define MIH_COMMON_JSONTEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/buf.h"
@@ -41,5 +42,8 @@ void jsontext_print(struct buf *out, struct json_object *value);
 /* True when the text is exactly one JSON number by the grammar; jsontext_check() tells whether
  * it is one that survives json-c. */
 int jsontext_is_number(const char *text, size_t len);
+
+/* True when it also is one that jsontext_check() accepts, so that any receiver can read it. */
+bool jsontext_is_safe_number(const char *text, size_t len);
 
 #endif

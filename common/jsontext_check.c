@@ -2,8 +2,11 @@
  * The strict check of JSON text: one pass, no recursion. A loop over four states, each of which
  * looks at one token; the open containers are one bit each. For a view it notes a node per key
  * and value on its way; without one it takes no memory.
+ *
+ * Each scan_...() takes the place where it begins and returns the one behind what it took, or
+ * NULL, and then the scan holds the fault. So the place stays in a register, which counts: every
+ * byte of every event passes here.
  */
-#include <endian.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -14,6 +17,7 @@
 #include <string.h>
 
 #include "common/jsontext.h"
+#include "common/jsontext_plain.h"
 #include "common/jsonview.h"
 #include "common/utf8.h"
 
@@ -25,23 +29,23 @@ enum state {
     WANT_KEY,          /* after , in an object */
     WANT_KEY_OR_END,   /* after { : a key or } */
     HAVE_VALUE,        /* , or the end of the container, or of the text */
-    DONE,
 };
 
 struct scan {
-    const unsigned char *start, *at, *end;
+    const unsigned char *start, *end;
     unsigned depth, max_depth;
     uint64_t is_object[JSONTEXT_MAX_DEPTH / WORD_BITS]; /* bit per open container */
-    const char *fault;
+    const char *fault;                                  /* NULL after a NULL: out of memory */
+    const unsigned char *fault_at;
     struct jsonview *view;             /* NULL: only check */
     uint32_t open[JSONTEXT_MAX_DEPTH]; /* node of each open container */
 };
 
-static int fail(struct scan *s, const unsigned char *at, const char *fault)
+static const unsigned char *fail(struct scan *s, const unsigned char *at, const char *fault)
 {
-    s->at = at;
+    s->fault_at = at;
     s->fault = fault;
-    return -EBADMSG;
+    return NULL;
 }
 
 static int grow_view(struct jsonview *v)
@@ -55,65 +59,24 @@ static int grow_view(struct jsonview *v)
     return 0;
 }
 
-/* Notes a key or value that begins at start; of containers the end is not known yet. */
-static inline int note(struct scan *s, enum jsonview_type type, const unsigned char *start,
-                       size_t len)
+/* Notes a key or value that begins at start; of containers the end is not known yet. False: out
+ * of memory. */
+static inline bool note(struct scan *s, const unsigned char *start, struct jsonview_node node)
 {
     struct jsonview *v = s->view;
     if (!v)
-        return 0;
+        return true;
     if (v->n == v->cap && grow_view(v))
-        return -ENOMEM;
-    struct jsonview_node *node = &v->nodes[v->n++];
-    *node = (struct jsonview_node){.at = (uint32_t)(start - s->start),
-                                   .len = (uint32_t)len,
-                                   .end = (uint32_t)v->n,
-                                   .type = (uint8_t)type};
-    return 0;
+        return false;
+    node.at = (uint32_t)(start - s->start);
+    v->nodes[v->n++] = node;
+    v->nodes[v->n - 1].end = (uint32_t)v->n;
+    return true;
 }
 
-static int note_string(struct scan *s, const unsigned char *start, size_t len, bool escaped)
+static inline const unsigned char *skip_space(const unsigned char *p, const unsigned char *end)
 {
-    int r = note(s, JSONVIEW_STRING, start, len);
-    if (r || !s->view)
-        return r;
-    struct jsonview_node *node = &s->view->nodes[s->view->n - 1];
-    node->escaped = escaped;
-    node->hint = jsonview_hint(start, len);
-    return 0;
-}
-
-static void skip_space(struct scan *s)
-{
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
-        s->at++;
-}
-
-/* A byte of a string that needs a closer look. */
-static bool is_special(unsigned char c)
-{
-    return c < 0x20 || c == '"' || c == '\\' || c >= 0x80;
-}
-
-/* First special byte from p on; eight at a time while there are eight (each test leaves the top
- * bit of a byte set where it holds; a borrow can only mark bytes behind a true mark, so the first
- * mark is one). */
-static const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    while (end - p >= 8) {
-        uint64_t x;
-        memcpy(&x, p, sizeof(x));
-        x = le64toh(x); /* the first byte is the lowest */
-        uint64_t quote = x ^ (ones * '"');
-        uint64_t slash = x ^ (ones * '\\');
-        uint64_t marks = (x - ones * 0x20) | (quote - ones) | (slash - ones) | x;
-        marks &= ones * 0x80;
-        if (marks)
-            return p + __builtin_ctzll(marks) / 8;
-        p += 8;
-    }
-    while (p < end && !is_special(*p))
+    while (p < end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
         p++;
     return p;
 }
@@ -137,69 +100,66 @@ static int32_t hex4(const unsigned char *p, const unsigned char *end)
     return value;
 }
 
-/* s->at stands on the u of \uXXXX. json-c would put U+FFFD for half a pair, and cut a key at NUL.
- */
-static int scan_unicode_escape(struct scan *s, bool is_key)
+/* p stands on the u of \uXXXX. json-c would put U+FFFD for half a pair, and cut a key at NUL. */
+static const unsigned char *scan_unicode_escape(struct scan *s, const unsigned char *p, bool is_key)
 {
-    const unsigned char *escape = s->at - 1;
-    int32_t unit = hex4(s->at + 1, s->end);
+    const unsigned char *escape = p - 1;
+    int32_t unit = hex4(p + 1, s->end);
     if (unit < 0)
         return fail(s, escape, "\\u without four hexadecimal digits");
     if (unit == 0 && is_key)
         return fail(s, escape, "\\u0000 in a key");
-    s->at += 5;
+    p += 5;
     if (unit < 0xd800 || unit > 0xdfff)
-        return 0;
-    bool paired = unit < 0xdc00 && s->end - s->at >= 6 && s->at[0] == '\\' && s->at[1] == 'u';
-    int32_t low = paired ? hex4(s->at + 2, s->end) : -1;
+        return p;
+    bool paired = unit < 0xdc00 && s->end - p >= 6 && p[0] == '\\' && p[1] == 'u';
+    int32_t low = paired ? hex4(p + 2, s->end) : -1;
     if (low < 0xdc00 || low > 0xdfff)
         return fail(s, escape, "half of a surrogate pair");
-    s->at += 6;
-    return 0;
+    return p + 6;
 }
 
 /* One special byte within a string, which is no quote. */
-static int scan_special(struct scan *s, bool is_key)
+static const unsigned char *scan_special(struct scan *s, const unsigned char *p, bool is_key)
 {
-    unsigned char c = *s->at;
-    if (c < 0x20)
-        return fail(s, s->at, "a control character in a string");
-    if (c >= 0x80) {
-        size_t n = utf8_decode((const char *)s->at, (size_t)(s->end - s->at), NULL);
-        if (!n)
-            return fail(s, s->at, "invalid UTF-8");
-        s->at += n;
-        return 0;
+    if (*p < 0x20)
+        return fail(s, p, "a control character in a string");
+    if (*p >= 0x80) {
+        size_t n = utf8_decode((const char *)p, (size_t)(s->end - p), NULL);
+        return n ? p + n : fail(s, p, "invalid UTF-8");
     }
-    s->at++;
-    if (s->at == s->end)
-        return fail(s, s->at, "the text ends in a string");
-    if (*s->at == 'u')
-        return scan_unicode_escape(s, is_key);
-    if (!*s->at || !strchr("\"\\/bfnrt", *s->at))
-        return fail(s, s->at - 1, "an unknown escape");
-    s->at++;
-    return 0;
+    p++;
+    if (p == s->end)
+        return fail(s, p, "the text ends in a string");
+    if (*p == 'u')
+        return scan_unicode_escape(s, p, is_key);
+    if (!*p || !strchr("\"\\/bfnrt", *p))
+        return fail(s, p - 1, "an unknown escape");
+    return p + 1;
 }
 
-/* s->at stands on the opening quote. */
-static int scan_string(struct scan *s, bool is_key)
+/* p stands on the opening quote. */
+static inline const unsigned char *scan_string(struct scan *s, const unsigned char *p, bool is_key)
 {
-    const unsigned char *start = ++s->at;
+    const unsigned char *start = ++p;
     bool escaped = false;
     for (;;) {
-        s->at = skip_plain(s->at, s->end);
-        if (s->at == s->end)
-            return fail(s, s->at, "the text ends in a string");
-        if (*s->at == '"') {
-            s->at++;
-            return note_string(s, start, (size_t)(s->at - start) - 1, escaped);
-        }
-        escaped = escaped || *s->at == '\\';
-        int r = scan_special(s, is_key);
-        if (r)
-            return r;
+        p = jsontext_skip_plain(p, s->end, '"');
+        if (p == s->end)
+            return fail(s, p, "the text ends in a string");
+        if (*p == '"')
+            break;
+        escaped = escaped || *p == '\\';
+        p = scan_special(s, p, is_key);
+        if (!p)
+            return NULL;
     }
+    const size_t len = (size_t)(p - start);
+    const struct jsonview_node node = {.len = (uint32_t)len,
+                                       .type = JSONVIEW_STRING,
+                                       .escaped = escaped,
+                                       .hint = jsonview_hint(start, len)};
+    return note(s, start, node) ? p + 1 : NULL;
 }
 
 static const unsigned char *skip_digits(const unsigned char *p, const unsigned char *end)
@@ -267,44 +227,55 @@ static bool decimal_fits(const unsigned char *p, size_t len)
     return isfinite(strtod(copy, NULL)); /* the programs never leave the C locale */
 }
 
-static int scan_number(struct scan *s)
+/* Why json-c would not keep the number of the grammar from p to end, or NULL. */
+static const char *number_fault(const unsigned char *p, const unsigned char *end, bool integer)
 {
-    bool integer;
-    const unsigned char *end = number_end(s->at, s->end, &integer);
-    if (!end)
-        return fail(s, s->at, "not a number of JSON");
-    size_t len = (size_t)(end - s->at);
+    size_t len = (size_t)(end - p);
     if (len > NUMBER_MAX)
-        return fail(s, s->at, "a number of more than 1024 characters");
-    if (integer && !integer_fits(s->at, len))
-        return fail(s, s->at, "an integer of more than 64 bits");
-    if (!integer && !decimal_fits(s->at, len))
-        return fail(s, s->at, "a number that is too large");
-    int r = note(s, JSONVIEW_NUMBER, s->at, len);
-    s->at = end;
-    return r;
+        return "a number of more than 1024 characters";
+    if (integer)
+        return integer_fits(p, len) ? NULL : "an integer of more than 64 bits";
+    return decimal_fits(p, len) ? NULL : "a number that is too large";
 }
 
-static int scan_word(struct scan *s)
+static const unsigned char *scan_number(struct scan *s, const unsigned char *p)
+{
+    bool integer;
+    const unsigned char *end = number_end(p, s->end, &integer);
+    if (!end)
+        return fail(s, p, "not a number of JSON");
+    const char *fault = number_fault(p, end, integer);
+    if (fault)
+        return fail(s, p, fault);
+    const struct jsonview_node node = {.len = (uint32_t)(end - p), .type = JSONVIEW_NUMBER};
+    return note(s, p, node) ? end : NULL;
+}
+
+static const unsigned char *scan_word(struct scan *s, const unsigned char *p)
 {
     static const struct {
         const char *text;
+        size_t len;
         enum jsonview_type type;
-    } words[] = {{"true", JSONVIEW_TRUE}, {"false", JSONVIEW_FALSE}, {"null", JSONVIEW_NULL}};
+    } words[] = {
+        {"null", 4, JSONVIEW_NULL}, {"true", 4, JSONVIEW_TRUE}, {"false", 5, JSONVIEW_FALSE}};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        size_t len = strlen(words[i].text);
-        if ((size_t)(s->end - s->at) >= len && memcmp(s->at, words[i].text, len) == 0) {
-            s->at += len;
-            return note(s, words[i].type, s->at - len, len);
+        size_t len = words[i].len;
+        if ((size_t)(s->end - p) >= len && memcmp(p, words[i].text, len) == 0) {
+            const struct jsonview_node node = {.len = (uint32_t)len,
+                                               .type = (uint8_t)words[i].type};
+            return note(s, p, node) ? p + len : NULL;
         }
     }
-    return fail(s, s->at, "not a value of JSON");
+    return fail(s, p, "not a value of JSON");
 }
 
-static int open_container(struct scan *s, bool object, enum state *ret_next)
+static const unsigned char *open_container(struct scan *s, const unsigned char *p, bool object,
+                                           enum state *ret_next)
 {
+    const struct jsonview_node node = {.type = object ? JSONVIEW_OBJECT : JSONVIEW_ARRAY};
     if (s->depth == s->max_depth)
-        return fail(s, s->at, "too many levels");
+        return fail(s, p, "too many levels");
     uint64_t bit = UINT64_C(1) << (s->depth % WORD_BITS);
     if (object)
         s->is_object[s->depth / WORD_BITS] |= bit;
@@ -312,23 +283,22 @@ static int open_container(struct scan *s, bool object, enum state *ret_next)
         s->is_object[s->depth / WORD_BITS] &= ~bit;
     if (s->view)
         s->open[s->depth] = (uint32_t)s->view->n;
-    int r = note(s, object ? JSONVIEW_OBJECT : JSONVIEW_ARRAY, s->at, 0);
     s->depth++;
-    s->at++;
     *ret_next = object ? WANT_KEY_OR_END : WANT_VALUE_OR_END;
-    return r;
+    return note(s, p, node) ? p + 1 : NULL;
 }
 
-/* s->at stands on the bracket. */
-static void close_container(struct scan *s)
+/* p stands on the bracket. */
+static const unsigned char *close_container(struct scan *s, const unsigned char *p)
 {
     s->depth--;
-    s->at++;
+    p++;
     if (!s->view)
-        return;
+        return p;
     struct jsonview_node *node = &s->view->nodes[s->open[s->depth]];
-    node->len = (uint32_t)(s->at - s->start) - node->at;
+    node->len = (uint32_t)(p - s->start) - node->at;
     node->end = (uint32_t)s->view->n;
+    return p;
 }
 
 static bool in_object(const struct scan *s)
@@ -337,80 +307,78 @@ static bool in_object(const struct scan *s)
     return s->is_object[level / WORD_BITS] >> (level % WORD_BITS) & 1;
 }
 
-static int scan_value(struct scan *s, enum state *next)
+static inline const unsigned char *scan_value(struct scan *s, const unsigned char *p,
+                                              enum state *next)
 {
-    unsigned char c = *s->at;
+    unsigned char c = *p;
     if (c == ']' && *next == WANT_VALUE_OR_END) {
-        close_container(s);
         *next = HAVE_VALUE;
-        return 0;
+        return close_container(s, p);
     }
     if (c == '{' || c == '[')
-        return open_container(s, c == '{', next);
+        return open_container(s, p, c == '{', next);
     *next = HAVE_VALUE;
     if (c == '"')
-        return scan_string(s, false);
+        return scan_string(s, p, false);
     if (c == '-' || (c >= '0' && c <= '9'))
-        return scan_number(s);
-    return scan_word(s);
+        return scan_number(s, p);
+    return scan_word(s, p);
 }
 
-static int scan_key(struct scan *s, enum state *next)
+static inline const unsigned char *scan_key(struct scan *s, const unsigned char *p,
+                                            enum state *next)
 {
-    if (*s->at == '}' && *next == WANT_KEY_OR_END) {
-        close_container(s);
+    if (*p == '}' && *next == WANT_KEY_OR_END) {
         *next = HAVE_VALUE;
-        return 0;
+        return close_container(s, p);
     }
-    if (*s->at != '"')
-        return fail(s, s->at, "expected a key in double quotes");
-    int r = scan_string(s, true);
-    if (r)
-        return r;
-    skip_space(s);
-    if (s->at == s->end || *s->at != ':')
-        return fail(s, s->at, "expected a colon after the key");
-    s->at++;
+    if (*p != '"')
+        return fail(s, p, "expected a key in double quotes");
+    p = scan_string(s, p, true);
+    if (!p)
+        return NULL;
+    p = skip_space(p, s->end);
+    if (p == s->end || *p != ':')
+        return fail(s, p, "expected a colon after the key");
     *next = WANT_VALUE;
-    return 0;
+    return p + 1;
 }
 
-static int scan_after_value(struct scan *s, enum state *next)
+static inline const unsigned char *scan_after_value(struct scan *s, const unsigned char *p,
+                                                    enum state *next)
 {
     if (!s->depth)
-        return fail(s, s->at, "more text after the value");
+        return fail(s, p, "more text after the value");
     bool object = in_object(s);
-    if (*s->at == ',') {
+    if (*p == ',') {
         *next = object ? WANT_KEY : WANT_VALUE;
-        s->at++;
-    } else if (*s->at == (object ? '}' : ']')) {
-        close_container(s);
-    } else {
-        return fail(s, s->at,
-                    object ? "expected , or } in an object" : "expected , or ] in a list");
+        return p + 1;
     }
-    return 0;
+    if (*p == (object ? '}' : ']'))
+        return close_container(s, p);
+    return fail(s, p, object ? "expected , or } in an object" : "expected , or ] in a list");
 }
 
-static int scan_all(struct scan *s)
+/* Whether all of the text is one value. */
+static bool scan_all(struct scan *s)
 {
     enum state state = WANT_VALUE;
-    int r = 0;
-    while (state != DONE && !r) {
-        skip_space(s);
-        if (s->at == s->end) {
-            if (state != HAVE_VALUE || s->depth)
-                return fail(s, s->at, s->at == s->start ? "no text at all" : "the text ends early");
-            state = DONE;
+    const unsigned char *p = s->start;
+    while (p) {
+        p = skip_space(p, s->end);
+        if (p == s->end) {
+            if (state == HAVE_VALUE && !s->depth)
+                return true;
+            p = fail(s, p, p == s->start ? "no text at all" : "the text ends early");
         } else if (state == HAVE_VALUE) {
-            r = scan_after_value(s, &state);
+            p = scan_after_value(s, p, &state);
         } else if (state == WANT_KEY || state == WANT_KEY_OR_END) {
-            r = scan_key(s, &state);
+            p = scan_key(s, p, &state);
         } else {
-            r = scan_value(s, &state);
+            p = scan_value(s, p, &state);
         }
     }
-    return r;
+    return false;
 }
 
 /* Checks all of the text, for a view or without one. */
@@ -418,17 +386,22 @@ static int scan_text(const char *text, size_t len, unsigned max_depth, struct js
                      char *ret_reason, size_t reason_size)
 {
     const unsigned char *start = (const unsigned char *)text;
-    struct scan s = {.start = start,
-                     .at = start,
-                     .end = start + len,
-                     .max_depth = max_depth < JSONTEXT_MAX_DEPTH ? max_depth : JSONTEXT_MAX_DEPTH,
-                     .view = view};
-    int r = scan_all(&s);
-    if (r == -EBADMSG)
-        snprintf(ret_reason, reason_size, "%s, at byte %zu", s.fault, (size_t)(s.at - s.start));
-    else if (r)
+    struct scan
+        s; /* not zeroed as a whole: it is large, and its stack is written before it is read */
+    s.start = start;
+    s.end = start + len;
+    s.depth = 0;
+    s.max_depth = max_depth < JSONTEXT_MAX_DEPTH ? max_depth : JSONTEXT_MAX_DEPTH;
+    s.fault = NULL;
+    s.view = view;
+    if (scan_all(&s))
+        return 0;
+    if (!s.fault) {
         snprintf(ret_reason, reason_size, "out of memory");
-    return r;
+        return -ENOMEM;
+    }
+    snprintf(ret_reason, reason_size, "%s, at byte %zu", s.fault, (size_t)(s.fault_at - s.start));
+    return -EBADMSG;
 }
 
 int jsontext_check(const char *text, size_t len, unsigned max_depth, char *ret_reason,
@@ -459,4 +432,15 @@ int jsontext_is_number(const char *text, size_t len)
     const unsigned char *start = (const unsigned char *)text;
     bool integer;
     return len && number_end(start, start + len, &integer) == start + len;
+}
+
+bool jsontext_is_safe_number(const char *text, size_t len)
+{
+    const unsigned char *start = (const unsigned char *)text;
+    const unsigned char *end = start + len;
+    bool integer;
+    /* Most strings that are asked for are none, and tell by their first byte. */
+    if (!len || (*start != '-' && (*start < '0' || *start > '9')))
+        return false;
+    return number_end(start, end, &integer) == end && !number_fault(start, end, integer);
 }

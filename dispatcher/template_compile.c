@@ -163,7 +163,7 @@ static int parse_number(struct compiler *c, struct fragment *out)
     if (!jsontext_is_number(text, n)) {
         return compiler_fault(c, start, "%.*s is not a JSON number", (int)(n < 40 ? n : 40), text);
     }
-    if (!template_is_bare_number(text, n)) {
+    if (!jsontext_is_safe_number(text, n)) {
         return compiler_fault(c, start, "the number %.*s is out of range", (int)(n < 40 ? n : 40),
                               text);
     }

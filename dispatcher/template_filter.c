@@ -36,13 +36,6 @@ int filter_find(const char *name, size_t len, enum filter_kind *ret_kind)
     return -ENOENT;
 }
 
-bool template_is_bare_number(const char *text, size_t len)
-{
-    char reason[80];
-    return jsontext_is_number(text, len) &&
-           jsontext_check(text, len, 1, reason, sizeof(reason)) == 0;
-}
-
 void template_value_init(struct template_value *v, const struct jsonview *event,
                          const struct jsonview_node *node)
 {

@@ -110,10 +110,6 @@ int template_compile_json(struct compiler *c, struct fragment *out)
 /* Line and column, both from 1, of an offset; columns count characters. */
 void template_place(const char *source, size_t at, unsigned *ret_line, unsigned *ret_column);
 
-/* True when the text is a JSON number that any receiver can read as it is: a string like this is
- * inserted without quotes. Integers outside of 64 bits are not. */
-bool template_is_bare_number(const char *text, size_t len);
-
 /* A value on its way through the filters: a node of the event, or text. */
 struct template_value {
     const struct jsonview *event;

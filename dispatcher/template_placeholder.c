@@ -124,7 +124,7 @@ static bool is_json_word(const struct buf *word)
 {
     const char *text = buf_text(word);
     return strcmp(text, "true") == 0 || strcmp(text, "false") == 0 || strcmp(text, "null") == 0 ||
-           template_is_bare_number(text, word->len);
+           jsontext_is_safe_number(text, word->len);
 }
 
 static int parse_argument(struct compiler *c, struct filter *f)

@@ -49,7 +49,7 @@ static int insert_value(struct template_value *v, struct buf *out)
     if (r < 0) {
         return r;
     }
-    if (v->is_json || (!v->is_string && template_is_bare_number(text, len))) {
+    if (v->is_json || (!v->is_string && jsontext_is_safe_number(text, len))) {
         buf_add(out, text, len);
     } else {
         buf_addc(out, '"');

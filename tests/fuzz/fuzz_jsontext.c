@@ -76,6 +76,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool plain = size > 1 && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9')) &&
                  !strchr(" \t\r\n", text[size - 2]);
     PROPERTY(!good || number == plain, "a number is one for both");
+    PROPERTY(jsontext_is_safe_number(text, size - 1) ==
+                 (number && check(text, size - 1, JSONTEXT_MAX_DEPTH) == 0),
+             "a safe number is a number that passes the check");
     escape(text, size - 1);
     free(text);
     return 0;

@@ -218,6 +218,51 @@ static void numbers_are_told_from_other_text(void **state)
             fail_msg("%s was taken for a number", others[i]);
 }
 
+static void safe_numbers_survive_every_parser(void **state)
+{
+    (void)state;
+    static const char *const safe[] = {"0", "-1", "18446744073709551615", "-9223372036854775808",
+                                       "1e300"};
+    static const char *const others[] = {
+        "", "x", "1x", "18446744073709551616", "-9223372036854775809", "1e400"};
+    for (size_t i = 0; i < LEN(safe); i++)
+        if (!jsontext_is_safe_number(safe[i], strlen(safe[i])))
+            fail_msg("%s was not taken for a safe number", safe[i]);
+    for (size_t i = 0; i < LEN(others); i++)
+        if (jsontext_is_safe_number(others[i], strlen(others[i])))
+            fail_msg("%s was taken for a safe number", others[i]);
+}
+
+/* Runs of plain bytes are skipped eight at a time: a byte counts wherever it stands. */
+static void a_byte_is_escaped_and_checked_wherever_it_stands(void **state)
+{
+    enum { LONG = 20 };
+    (void)state;
+    for (unsigned byte = 1; byte < 0x80; byte++) {
+        for (size_t at = 0; at < LONG; at++) {
+            char text[LONG + 3];
+            char alone = (char)byte;
+            char reason[100];
+            struct buf one;
+            struct buf all;
+            memset(text, 'a', sizeof(text));
+            text[0] = text[LONG + 1] = '"';
+            text[at + 1] = alone;
+            buf_init(&one, 100);
+            buf_init(&all, 100);
+            jsontext_escape(&one, &alone, 1);
+            jsontext_escape(&all, text + 1, LONG);
+            assert_int_equal(all.len, LONG - 1 + one.len);
+            assert_memory_equal(all.data + at, one.data, one.len);
+            /* followed by an "a" a backslash is a bad escape too */
+            bool good = byte >= 0x20 && byte != '"' && byte != '\\';
+            assert_int_equal(check(text, LONG + 2, 1, reason, sizeof(reason)) == 0, good);
+            buf_release(&one);
+            buf_release(&all);
+        }
+    }
+}
+
 static void text_is_escaped_as_php_does(void **state)
 {
     (void)state;
@@ -304,6 +349,8 @@ int main(void)
         cmocka_unit_test(levels_are_counted_up_to_the_limit_of_the_module),
         cmocka_unit_test(long_numbers_are_judged_by_their_value_and_length),
         cmocka_unit_test(numbers_are_told_from_other_text),
+        cmocka_unit_test(safe_numbers_survive_every_parser),
+        cmocka_unit_test(a_byte_is_escaped_and_checked_wherever_it_stands),
         cmocka_unit_test(text_is_escaped_as_php_does),
         cmocka_unit_test(values_print_as_php_does_and_keep_the_spelling_of_numbers),
         cmocka_unit_test(numbers_made_by_the_program_print_as_json),
