@@ -17,7 +17,7 @@ struct catalog {
 /* A rule's row with texts of its own, until sealing knows its service. */
 struct pending_rule {
     struct rule_row row;
-    char *texts[4];
+    char *texts[5];
 };
 
 struct catalog_builder {
@@ -103,8 +103,12 @@ static uint64_t digest_spread(uint64_t x)
 static uint64_t service_digest(const struct service_row *row)
 {
     uint64_t digest = 0xcbf29ce484222325;
-    const char *const texts[] = {"service",     row->name,      row->type,
-                                 row->base_url, row->auth_type, row->auth_token};
+    const char *const texts[] = {
+        "service",         row->name,         row->type,           row->base_url,
+        row->auth_type,    row->auth_token,   row->auth_user,      row->auth_header,
+        row->auth_url,     row->auth_scope,   row->client_cert,    row->headers,
+        row->body_type,    row->content_type, row->signing_secret, row->signing_secret_old,
+        row->soap_version, row->soap_headers};
     const int64_t numbers[] = {row->id,
                                row->timeout_s,
                                row->max_concurrency,
@@ -128,8 +132,8 @@ static uint64_t service_digest(const struct service_row *row)
 static uint64_t rule_digest(const struct rule_row *row)
 {
     uint64_t digest = 0xcbf29ce484222325;
-    const char *const texts[] = {"rule", row->eventname, row->endpoint, row->http_method,
-                                 row->payload_template};
+    const char *const texts[] = {"rule",           row->eventname,        row->endpoint,
+                                 row->http_method, row->payload_template, row->filter};
     const int64_t numbers[] = {row->id, row->service_id, row->timemodified, row->enabled};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         digest_text(&digest, texts[i]);
@@ -177,7 +181,8 @@ int catalog_builder_rule(struct catalog_builder *b, const struct rule_row *row)
     *p = (struct pending_rule){.row = *row};
     if (copy_text(&p->texts[0], row->eventname) < 0 || copy_text(&p->texts[1], row->endpoint) < 0 ||
         copy_text(&p->texts[2], row->http_method) < 0 ||
-        copy_text(&p->texts[3], row->payload_template) < 0) {
+        copy_text(&p->texts[3], row->payload_template) < 0 ||
+        copy_text(&p->texts[4], row->filter) < 0) {
         pending_release(p);
         return -ENOMEM;
     }
@@ -185,6 +190,7 @@ int catalog_builder_rule(struct catalog_builder *b, const struct rule_row *row)
     p->row.endpoint = p->texts[1];
     p->row.http_method = p->texts[2];
     p->row.payload_template = p->texts[3];
+    p->row.filter = p->texts[4];
     b->n_rules++;
     b->digest += rule_digest(row);
     return 0;

@@ -23,7 +23,15 @@ struct catalog;
 struct template;
 
 enum service_type { SERVICE_REST, SERVICE_SOAP, SERVICE_AMQP };
-enum service_auth { AUTH_NONE, AUTH_BEARER, AUTH_APIKEY };
+enum service_auth {
+    AUTH_NONE,
+    AUTH_BEARER,
+    AUTH_APIKEY,
+    AUTH_BASIC,
+    AUTH_OAUTH2,
+    AUTH_WSSE,      /* WS-Security UsernameToken, with a digest of the password */
+    AUTH_WSSE_TEXT, /* the same with the password itself */
+};
 
 enum {
     SERVICE_NAME_SIZE = 101,
@@ -44,7 +52,19 @@ struct service_row {
     const char *type;
     const char *base_url;
     const char *auth_type;
-    const char *auth_token;
+    const char *auth_token; /* token, password or client secret */
+    const char *auth_user;
+    const char *auth_header; /* name of the header that carries the API key */
+    const char *auth_url;
+    const char *auth_scope;
+    const char *client_cert; /* PEM: chain and private key */
+    const char *headers;     /* JSON object: header name -> text template */
+    const char *body_type;   /* json, form, raw; NULL and "" are json */
+    const char *content_type;
+    const char *signing_secret;
+    const char *signing_secret_old;
+    const char *soap_version;
+    const char *soap_headers;
     int64_t timeout_s;
     int64_t max_concurrency;
     int64_t max_retries;
@@ -66,6 +86,7 @@ struct rule_row {
     const char *endpoint;
     const char *http_method;
     const char *payload_template;
+    const char *filter;   /* JSON condition; NULL: every event */
     int64_t timemodified; /* Unix seconds; as it stands in the row */
     bool enabled;
 };
@@ -95,6 +116,10 @@ struct service {
     char *base_url;
     char *url_prefix; /* base_url with exactly one slash at its end */
     enum service_auth auth;
+    char *auth_user;  /* "" for NULL, and so are the next three */
+    char *auth_token; /* a secret: never to be shown */
+    char *soap_version;
+    char *soap_headers;
     char *auth_header; /* "Authorization: Bearer ..." or "X-API-Key: ...", or NULL */
     int64_t timeout_ms;
     unsigned max_concurrency;

@@ -164,7 +164,12 @@ int service_prepare(struct service *s, const struct service_row *row)
     };
     s->name = displayed(or_empty(row->name));
     s->base_url = strdup(or_empty(row->base_url));
-    if (!s->name || !s->base_url) {
+    s->auth_user = strdup(or_empty(row->auth_user));
+    s->auth_token = strdup(or_empty(row->auth_token));
+    s->soap_version = strdup(or_empty(row->soap_version));
+    s->soap_headers = strdup(or_empty(row->soap_headers));
+    if (!s->name || !s->base_url || !s->auth_user || !s->auth_token || !s->soap_version ||
+        !s->soap_headers) {
         return -ENOMEM;
     }
     int r = prepare_type(s, or_empty(row->type));
@@ -182,6 +187,10 @@ void service_release(struct service *s)
     free(s->name);
     free(s->base_url);
     free(s->url_prefix);
+    free(s->auth_user);
+    free(s->auth_token);
+    free(s->soap_version);
+    free(s->soap_headers);
     free(s->auth_header);
     free(s->fault);
     *s = (struct service){0};

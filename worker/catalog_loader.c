@@ -61,6 +61,18 @@ static int on_service(void *context, const struct db_row *row)
         .enabled = db_number(row, 13, 0) != 0,
         .paused = db_number(row, 14, 0) != 0,
         .rate_limit = db_number(row, 15, 0),
+        .auth_user = row->text[16],
+        .auth_header = row->text[17],
+        .auth_url = row->text[18],
+        .auth_scope = row->text[19],
+        .client_cert = row->text[20],
+        .headers = row->text[21],
+        .body_type = row->text[22],
+        .content_type = row->text[23],
+        .signing_secret = row->text[24],
+        .signing_secret_old = row->text[25],
+        .soap_version = row->text[26],
+        .soap_headers = row->text[27],
     };
     return catalog_builder_service(look->builder, &service);
 }
@@ -77,6 +89,7 @@ static int on_rule(void *context, const struct db_row *row)
         .payload_template = row->text[5],
         .enabled = db_number(row, 6, 0) != 0,
         .timemodified = db_number(row, 7, 0),
+        .filter = row->text[8],
     };
     return catalog_builder_rule(look->builder, &rule);
 }
@@ -127,14 +140,17 @@ static int read_tables(struct look *look, struct db *db)
     int r = read_table(look, db, "local_integrationhub_svc",
                        "SELECT id, name, type, base_url, auth_type, auth_token, timeout,"
                        " max_concurrency, max_retries, retry_backoff, long_retries,"
-                       " cb_failure_threshold, cb_cooldown, enabled, paused, rate_limit FROM "
-                       "{local_integrationhub_svc} ORDER BY id",
+                       " cb_failure_threshold, cb_cooldown, enabled, paused, rate_limit, auth_user,"
+                       " auth_header, auth_url, auth_scope, client_cert, headers, body_type,"
+                       " content_type, signing_secret, signing_secret_old, soap_version,"
+                       " soap_headers FROM {local_integrationhub_svc} ORDER BY id",
                        on_service);
     if (r == 0)
-        r = read_table(look, db, "local_integrationhub_rules",
-                       "SELECT id, serviceid, eventname, endpoint, http_method, payload_template,"
-                       " enabled, timemodified FROM {local_integrationhub_rules} ORDER BY id",
-                       on_rule);
+        r = read_table(
+            look, db, "local_integrationhub_rules",
+            "SELECT id, serviceid, eventname, endpoint, http_method, payload_template,"
+            " enabled, timemodified, filter FROM {local_integrationhub_rules} ORDER BY id",
+            on_rule);
     if (r == 0)
         r = read_table(look, db, "local_integrationhub_cb",
                        "SELECT serviceid, state, trips, COALESCE(retryat, 0) - UNIX_TIMESTAMP(),"

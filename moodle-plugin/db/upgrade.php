@@ -102,5 +102,26 @@ function xmldb_local_integrationhub_upgrade($oldversion) {
         upgrade_plugin_savepoint(true, 2026112501, 'local', 'integrationhub');
     }
 
+    if ($oldversion < 2026112503) {
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_svc', [
+            new xmldb_field('auth_user', XMLDB_TYPE_CHAR, '255', null, null, null, null, 'paused'),
+            new xmldb_field('auth_header', XMLDB_TYPE_CHAR, '100', null, null, null, null, 'auth_user'),
+            new xmldb_field('auth_url', XMLDB_TYPE_CHAR, '1333', null, null, null, null, 'auth_header'),
+            new xmldb_field('auth_scope', XMLDB_TYPE_CHAR, '255', null, null, null, null, 'auth_url'),
+            new xmldb_field('client_cert', XMLDB_TYPE_TEXT, null, null, null, null, null, 'auth_scope'),
+            new xmldb_field('headers', XMLDB_TYPE_TEXT, null, null, null, null, null, 'client_cert'),
+            new xmldb_field('body_type', XMLDB_TYPE_CHAR, '10', null, XMLDB_NOTNULL, null, 'json', 'headers'),
+            new xmldb_field('content_type', XMLDB_TYPE_CHAR, '100', null, null, null, null, 'body_type'),
+            new xmldb_field('signing_secret', XMLDB_TYPE_TEXT, null, null, null, null, null, 'content_type'),
+            new xmldb_field('signing_secret_old', XMLDB_TYPE_TEXT, null, null, null, null, null, 'signing_secret'),
+            new xmldb_field('soap_version', XMLDB_TYPE_CHAR, '5', null, null, null, null, 'signing_secret_old'),
+            new xmldb_field('soap_headers', XMLDB_TYPE_TEXT, null, null, null, null, null, 'soap_version'),
+        ]);
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_rules', [
+            new xmldb_field('filter', XMLDB_TYPE_TEXT, null, null, null, null, null, 'disabledreason'),
+        ]);
+        upgrade_plugin_savepoint(true, 2026112503, 'local', 'integrationhub');
+    }
+
     return true;
 }

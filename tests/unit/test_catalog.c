@@ -527,7 +527,18 @@ static void digests_rows_whatever_their_order(void **state)
     s.name = "cr";
     s.type = "mrest";
     assert_true(digest != digest_of(&s, &plain_rule, &other));
-    struct rule_row changed[] = {other, other, other};
+    const char **const texts[] = {
+        &s.auth_user,    &s.auth_header,    &s.auth_url,           &s.auth_scope,
+        &s.client_cert,  &s.headers,        &s.body_type,          &s.content_type,
+        &s.soap_version, &s.signing_secret, &s.signing_secret_old, &s.soap_headers,
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        s = plain_service;
+        *texts[i] = "changed";
+        assert_true(digest != digest_of(&s, &plain_rule, &other));
+    }
+    struct rule_row changed[] = {other, other, other, other};
+    changed[3].filter = "{}";
     changed[0].payload_template = "";
     changed[1].service_id = 4;
     changed[2].timemodified = 1;

@@ -28,7 +28,27 @@ final class service_fields {
     public const TYPES = ['rest', 'amqp', 'soap'];
 
     /** Ways of authentication. */
-    public const AUTHTYPES = ['bearer', 'apikey', 'none'];
+    public const AUTHTYPES = ['none', 'bearer', 'apikey', 'basic', 'oauth2', 'wsse', 'wssetext'];
+
+    /** Forms of a request's body. */
+    public const BODYTYPES = ['json', 'form', 'raw'];
+
+    /** Versions of SOAP; null is as the WSDL says. */
+    public const SOAPVERSIONS = [null, '1.1', '1.2'];
+
+    /** Texts that may be missing: longest value. */
+    private const TEXTS = [
+        'auth_user' => 255,
+        'auth_header' => 100,
+        'auth_url' => 1333,
+        'auth_scope' => 255,
+        'client_cert' => 65536,
+        'headers' => 65536,
+        'content_type' => 100,
+        'signing_secret' => 1000,
+        'signing_secret_old' => 1000,
+        'soap_headers' => 65536,
+    ];
 
     /** Numbers: smallest and largest value. */
     private const NUMBERS = [
@@ -50,7 +70,8 @@ final class service_fields {
      */
     public static function names(): array {
         return array_merge(
-            ['name', 'type', 'base_url', 'auth_type', 'auth_token', 'response_queue', 'enabled'],
+            ['name', 'type', 'base_url', 'auth_type', 'auth_token', 'response_queue', 'enabled', 'body_type', 'soap_version'],
+            array_keys(self::TEXTS),
             array_keys(self::NUMBERS)
         );
     }
@@ -76,7 +97,9 @@ final class service_fields {
             'rate_limit' => 0,
             'long_retries' => 1,
             'paused' => 0,
-        ];
+            'body_type' => 'json',
+            'soap_version' => null,
+        ] + array_fill_keys(array_keys(self::TEXTS), null);
     }
 
     /**
@@ -94,6 +117,13 @@ final class service_fields {
         }
         self::validate_choice($values, 'type', self::TYPES);
         self::validate_choice($values, 'auth_type', self::AUTHTYPES);
+        self::validate_choice($values, 'body_type', self::BODYTYPES);
+        self::validate_choice($values, 'soap_version', self::SOAPVERSIONS);
+        foreach (array_intersect_key(self::TEXTS, $values) as $name => $max) {
+            if (\core_text::strlen((string) $values[$name]) > $max) {
+                throw new \moodle_exception('error_too_long', 'local_integrationhub', '', ['name' => $name, 'max' => $max]);
+            }
+        }
         if (array_key_exists('name', $values) && self::is_bad_name((string) $values['name'])) {
             throw new \moodle_exception('error_name_required', 'local_integrationhub');
         }
@@ -140,7 +170,7 @@ final class service_fields {
      */
     private static function validate_choice(array $values, string $name, array $choices): void {
         if (array_key_exists($name, $values) && !in_array($values[$name], $choices, true)) {
-            $a = ['name' => $name, 'value' => (string) $values[$name], 'accepted' => implode(', ', $choices)];
+            $a = ['name' => $name, 'value' => (string) $values[$name], 'accepted' => implode(', ', array_filter($choices))];
             throw new \moodle_exception('error_choice', 'local_integrationhub', '', $a);
         }
     }

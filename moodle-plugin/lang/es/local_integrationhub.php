@@ -149,6 +149,7 @@ $string['error_returned'] = 'Ninguna cola acepta el mensaje: ¿están en marcha 
 $string['error_routingname'] = 'Se acepta: de 1 a 100 letras, cifras y los caracteres _ . : - (sin empezar por «amq.»).';
 $string['error_rule_not_found'] = 'No existe la regla {$a}.';
 $string['error_token_bytes'] = 'El token contiene caracteres de control.';
+$string['error_too_long'] = '{$a->name} tiene más de {$a->max} caracteres.';
 $string['error_url_extra'] = 'No puede llevar consulta ni fragmento.';
 $string['error_url_host'] = 'Falta el servidor.';
 $string['error_url_required'] = 'Se necesita una URL.';

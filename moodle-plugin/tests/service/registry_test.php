@@ -94,6 +94,27 @@ final class registry_test extends \advanced_testcase {
         $this->assertCount(2, $this->broker->hints);
     }
 
+    public function test_the_fields_of_every_transport_are_kept(): void {
+        $fields = [
+            'auth_type' => 'oauth2', 'auth_user' => 'client', 'auth_header' => 'X-Key', 'auth_url' => 'https://h/token',
+            'auth_scope' => 'events', 'client_cert' => 'PEM', 'headers' => '{"X-Site":"{{site.shortname}}"}', 'body_type' => 'raw',
+            'content_type' => 'text/plain',
+            'signing_secret' => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'signing_secret_old' => 'old',
+            'soap_version' => '1.2', 'soap_headers' => '{}',
+        ];
+        $id = registry::create_service((object) (['name' => 'crm', 'base_url' => 'https://h'] + $fields));
+        $this->assertSame($fields, array_intersect_key((array) registry::get_service_by_id($id), $fields));
+        $refused = ['auth_type' => 'digest', 'body_type' => 'xml', 'soap_version' => '2.0', 'auth_scope' => str_repeat('ñ', 256)];
+        foreach ($refused as $name => $value) {
+            try {
+                registry::update_service($id, (object) [$name => $value]);
+                $this->fail("accepted: $name");
+            } catch (\moodle_exception $e) {
+                $this->assertSame($name === 'auth_scope' ? 'error_too_long' : 'error_choice', $e->errorcode);
+            }
+        }
+    }
+
     public function test_a_refused_change_changes_nothing(): void {
         $id = registry::create_service((object) ['name' => 'crm', 'base_url' => 'https://h']);
         $before = registry::get_service_by_id($id);
