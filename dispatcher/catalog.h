@@ -23,6 +23,7 @@ struct catalog;
 struct template;
 
 enum service_type { SERVICE_REST, SERVICE_SOAP, SERVICE_AMQP };
+enum { SERVICE_TYPES = SERVICE_AMQP + 1 };
 enum service_auth {
     AUTH_NONE,
     AUTH_BEARER,

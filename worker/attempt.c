@@ -228,7 +228,6 @@ static bool end_copy(struct attempt *a)
 static void send(struct attempt *a, const struct service *service)
 {
     struct lane *lane = a->job->lane;
-    struct transport *rest = lane->ctx->rest;
     enum breaker_leave leave = breakers_leave(lane->ctx->breakers, service->id);
     char reason[VERDICT_REASON_SIZE];
     int r = build_request(a, service, reason, sizeof reason);
@@ -256,7 +255,7 @@ static void send(struct attempt *a, const struct service *service)
     repeats_begin(a);
     lane->active++;
     lane->ctx->counters.inflight++;
-    r = rest->ops->send(rest, &a->request, on_answer, a);
+    r = transports_send(&lane->ctx->transports, &a->request, on_answer, a);
     if (r < 0) {
         lane->active--;
         lane->ctx->counters.inflight--;

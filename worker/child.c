@@ -215,7 +215,7 @@ static void look_at_drain(evutil_socket_t fd, short what, void *context)
                     log_number((int64_t)intake_held(c->intake)), NULL);
         c->phase = PHASE_GIVING_UP;
         c->deadline_ms = now + GIVE_UP_MS;
-        c->ctx.rest->ops->cancel_all(c->ctx.rest);
+        transports_cancel_all(&c->ctx.transports);
     }
 }
 
@@ -294,9 +294,7 @@ static void on_signal(evutil_socket_t number, short what, void *context)
  * for somebody else, and not for longer than that may take. */
 static bool has_reason_to_wait(const struct child *c)
 {
-    struct transport *rest = c->ctx.rest;
-
-    if (rest->ops->overdue_count(rest) > 0)
+    if (transports_overdue_count(&c->ctx.transports) > 0)
         return false;
     return intake_held(c->intake) == 0 || c->ctx.counters.inflight > 0 ||
            followups_open(c->letters) > 0 || intake_doubts(c->intake) > 0;
@@ -403,14 +401,13 @@ static int make_context(struct child *c)
     settings_bus_options(s, c->connection_name, &c->publish_options);
     c->consume_options = c->publish_options;
     settings_db_options(s, &c->db_options);
-    return rest_transport_new(c->ctx.base,
-                              &(struct transport_settings){
-                                  .user_agent = "MoodleIntegrationHub/" MIH_VERSION,
-                                  .max_response_bytes = (size_t)s->worker_max_response_bytes,
-                                  .connect_timeout_ms = (long)s->worker_connect_timeout_ms,
-                                  .ca_file = s->worker_ca_file,
-                              },
-                              &c->ctx.rest);
+    return transports_make(&c->ctx.transports, c->ctx.base,
+                           &(struct transport_settings){
+                               .user_agent = "MoodleIntegrationHub/" MIH_VERSION,
+                               .max_response_bytes = (size_t)s->worker_max_response_bytes,
+                               .connect_timeout_ms = (long)s->worker_connect_timeout_ms,
+                               .ca_file = s->worker_ca_file,
+                           });
 }
 
 static int make_broker_side(struct child *c)
@@ -505,8 +502,7 @@ static void unmake(struct child *c)
         event_free(c->second);
     if (c->drain_look)
         event_free(c->drain_look);
-    if (c->ctx.rest)
-        c->ctx.rest->ops->free(c->ctx.rest);
+    transports_free(&c->ctx.transports);
     breakers_free(c->ctx.breakers);
     if (c->leave_changed)
         event_free(c->leave_changed);

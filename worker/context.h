@@ -6,11 +6,11 @@
 
 #include "common/envelope.h"
 #include "dispatcher/seen.h"
-#include "dispatcher/transport.h"
 #include "worker/counters.h"
 #include "worker/names.h"
 #include "worker/publisher.h"
 #include "worker/settings.h"
+#include "worker/transports.h"
 
 struct breakers;
 struct deadnotes;
@@ -22,7 +22,7 @@ struct context {
     struct names names;
     struct event_base *base;
     struct publisher *publisher;
-    struct transport *rest;
+    struct transports transports;
     struct breakers *breakers;
     struct deadnotes *deadnotes;
     struct ruleoff *ruleoff;
