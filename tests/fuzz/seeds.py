@@ -15,6 +15,8 @@ IDS = (f"{ID}\0{ID}", f"{ID}\0{ID[:-1]}c", f"{ID[19:]}-{ID[:18]}\0{ID.upper()}",
 TEXTS = ("ASCII and more", "Straße ÀÉÎ ÿ", "ΑΣς Жж", "Ḁ ẞ ﬁ 😀", "\x7f\x80")
 HISTORIES = ("HTTP 500\0", "time-out\0002026-11-25T02:11:09Z attempts=13 status=503 HTTP 503 Service Unavailable\n",
              "a\n\0b\x9f\0\n\nc\n", "x\0" + "0123456789\n" * 400)
+NETWORKS = ("10.0.0.0/8, fd00::/8\000010.1.2.3", "::ffff:10.0.0.0/104 ::1\000fd00::1", "127.0.0.1/33", "10.1.2.3/8",
+            "64:ff9b::/96,0.0.0.0/0\00064:ff9b::1", "::/0")
 CONFS = ("", "[database]\nuser = ab\nhost = h\n", "[worker]\nprocesses = 900\n", "[broker]\nurl = amqp://u:p@h,amqps://h\nheartbeat = 1m\n",
          "[log]\nlevel = debug\n; a comment\n",
          "[database]\npassword = a b # c\ntls = off\nport=0x10\n", "[worker]\nmax_event_bytes = 2M\nmax_event_bytes = 1M\n",
@@ -83,8 +85,8 @@ def seeds():
     found["jsonview"] = found["jsontext"]
     with open(os.path.join(TOP, "deploy/mih.conf.example"), encoding="utf-8") as file:
         found["conf"] = [file.read(), *CONFS]
-    found.update(bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS), history=list(HISTORIES), planted=["bo"],
-                 seen=list(IDS))
+    found.update(bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS), history=list(HISTORIES),
+                 netguard=list(NETWORKS), planted=["bo"], seen=list(IDS))
     return found
 
 
