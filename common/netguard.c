@@ -15,7 +15,7 @@ enum {
     V4_BITS = 32,
     V6_BITS = 128,
     MAPPED_BITS = 96, /* before the IPv4 address in an IPv6 one */
-    HOST_SHOWN = 64,
+    HOST_SHOWN = 48,
 };
 
 /* The first `bits` bits of an address; of an IPv4 one there are 4 bytes. */
@@ -40,7 +40,6 @@ struct netguard {
     size_t n_allowed;
     bool all; /* whatever the address */
     bool proxy_enforces_egress;
-    unsigned version;
 };
 
 #define V4(a, b, c, d, n)                                                                          \
@@ -217,11 +216,6 @@ const struct netguard *netguard_for_proxy(const struct netguard *guard)
     return guard != NULL && guard->proxy_enforces_egress ? &open_guard : NULL;
 }
 
-unsigned netguard_version(const struct netguard *guard)
-{
-    return guard != NULL ? guard->version : 0;
-}
-
 /* The number behind the slash: digits alone, at most `max`. -1 when it is none. */
 static int read_bits(const char *text, int max)
 {
@@ -355,7 +349,6 @@ int netguard_change(struct netguard *guard, const char *allow_networks, bool pro
     guard->allowed = networks;
     guard->n_allowed = n;
     guard->proxy_enforces_egress = proxy_enforces_egress;
-    guard->version++;
     return 0;
 }
 
@@ -383,24 +376,24 @@ void netguard_free(struct netguard *guard)
     free(guard);
 }
 
-void netguard_explain_text(const char *kind, const char *host, const char *address, char *ret_text,
-                           size_t size)
-{
-    snprintf(ret_text, size,
-             "policy: refused by the network guard: %.*s has the %s address %.60s; "
-             "[security] allow_networks in the worker's configuration can allow it",
-             HOST_SHOWN, host, kind, address);
-}
-
-void netguard_explain(const char *kind, const char *host, const struct sockaddr *address,
-                      char *ret_text, size_t size)
+void netguard_print(const struct sockaddr *address, char *ret_text, size_t size)
 {
     char text[INET6_ADDRSTRLEN] = "(not IP)";
+    const void *bytes = NULL;
     if (address->sa_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr, text,
-                  sizeof text);
+        bytes = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
     else if (address->sa_family == AF_INET6)
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, text,
-                  sizeof text);
-    netguard_explain_text(kind, host, text, ret_text, size);
+        bytes = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+    if (bytes != NULL)
+        inet_ntop(address->sa_family, bytes, text, sizeof text);
+    snprintf(ret_text, size, "%s", text);
+}
+
+void netguard_explain(const char *kind, const char *host, const char *address, char *ret_text,
+                      size_t size)
+{
+    snprintf(ret_text, size,
+             "policy: refused by the network guard: %.*s has the %s address %.45s; "
+             "[security] allow_networks in the worker's configuration can allow it",
+             HOST_SHOWN, host, kind, address);
 }

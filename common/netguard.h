@@ -37,9 +37,6 @@ int netguard_parse(const char *allow_networks, char *ret_error, size_t size)
 int netguard_change(struct netguard *guard, const char *allow_networks, bool proxy_enforces_egress,
                     char *ret_error, size_t size) __attribute__((warn_unused_result));
 
-/* Counts the changes, so that others may keep what the guard said before. */
-unsigned netguard_version(const struct netguard *guard);
-
 /* NULL: may be connected to. Else what kind of address it is, such as "loopback": a word of the
  * guard's own that lives for ever. */
 const char *netguard_check(const struct netguard *guard, const struct sockaddr *address);
@@ -57,12 +54,14 @@ const struct netguard *netguard_for_proxy(const struct netguard *guard);
     "policy: behind a proxy the network guard sees no service's address; "                         \
     "[security] proxy_enforces_egress = yes says that the proxy guards instead"
 
-/* The reason of a dead letter, in at most 255 bytes: host (the service's, as its URL says), the
- * refused address with its kind, and the setting to change. It begins with "policy: ". */
-void netguard_explain(const char *kind, const char *host, const struct sockaddr *address,
-                      char *ret_text, size_t size);
-void netguard_explain_text(const char *kind, const char *host, const char *address, char *ret_text,
-                           size_t size);
+/* The address as text, "127.0.0.1" or "::1"; at most 45 bytes. */
+void netguard_print(const struct sockaddr *address, char *ret_text, size_t size);
+
+/* The reason of a dead letter, in at most 255 bytes: the service's host as its URL says, the kind
+ * of the refused address, the address as text, and the setting to change. It begins with
+ * "policy: ". */
+void netguard_explain(const char *kind, const char *host, const char *address, char *ret_text,
+                      size_t size);
 
 /* NULL is allowed. */
 void netguard_free(struct netguard *guard);

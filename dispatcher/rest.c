@@ -10,6 +10,10 @@
  * delivery. When a kept-alive connection turns out to be dead before a byte of the answer came,
  * curl sends the request again on a new one; the webhook-id makes that harmless.
  *
+ * The network guard is asked about each address that is connected to, and about the address of a
+ * kept connection before each request. What it refuses is a fault of the configuration, never of
+ * the service.
+ *
  * Never: redirects, a proxy from the environment, other schemes, compressed answers,
  * credentials from .netrc, certificates that are not valid.
  */
@@ -22,6 +26,7 @@
 #include <strings.h>
 #include <sys/queue.h>
 
+#include "common/netguard.h"
 #include "common/timing.h"
 #include "dispatcher/resttrouble.h"
 #include "dispatcher/transport.h"
@@ -60,7 +65,7 @@ struct call {
     bool header_too_large;
     bool body_too_large;
     struct buf body; /* of the answer */
-    int local_errno;
+    struct watcher_sockets sockets;
     char words[CURL_ERROR_SIZE];
 };
 
@@ -77,6 +82,7 @@ struct rest {
     char *ca_file;
     size_t max_body;
     long connect_timeout_ms;
+    const struct netguard *guard;
 };
 
 static struct rest *rest_of(struct transport *t)
@@ -172,12 +178,13 @@ static struct call *new_call(struct rest *rest)
     if (call == NULL)
         return NULL;
     call->rest = rest;
+    call->sockets.guard = rest->guard;
     buf_init(&call->lines, MAX_LINES_BYTES);
     buf_init(&call->body, rest->max_body);
     call->easy = curl_easy_init();
     if (call->easy == NULL || set_safety(call->easy, rest) != CURLE_OK ||
         set_manner(call->easy) != CURLE_OK || set_callbacks(call->easy, call) != CURLE_OK ||
-        watcher_adopt(rest->watcher, call->easy, &call->local_errno) != CURLE_OK) {
+        watcher_adopt(rest->watcher, call->easy, &call->sockets) != CURLE_OK) {
         free_call(call);
         return NULL;
     }
@@ -202,7 +209,7 @@ static void keep_call(struct rest *rest, struct call *call)
         buf_reset(&call->body);
     call->header_bytes = 0;
     call->header_too_large = call->body_too_large = false;
-    call->local_errno = 0;
+    watcher_sockets_reset(&call->sockets);
     call->words[0] = '\0';
     TAILQ_INSERT_HEAD(&rest->idle, call, link);
     rest->n_idle++;
@@ -377,17 +384,44 @@ static void note_answer(struct call *call, struct outcome *o)
         resttrouble_location(location, o->text, sizeof o->text);
 }
 
+/* Whether the guard is why the transfer failed: it may have refused one address of a name, and
+ * another one was tried. */
+static bool is_refused(const struct call *call, CURLcode code)
+{
+    return call->sockets.refused != NULL &&
+           (code == CURLE_ABORTED_BY_CALLBACK || call->sockets.opened == 0);
+}
+
+static void explain_refusal(const struct call *call, char *ret_text, size_t size)
+{
+    const char *address = NULL;
+    char *host = NULL;
+    CURLU *url = curl_url();
+    curl_easy_getinfo(call->easy, CURLINFO_EFFECTIVE_URL, &address);
+    if (url != NULL && address != NULL && curl_url_set(url, CURLUPART_URL, address, 0) == CURLUE_OK)
+        (void)curl_url_get(url, CURLUPART_HOST, &host, 0);
+    netguard_explain(call->sockets.refused, host != NULL ? host : "the service",
+                     call->sockets.address, ret_text, size);
+    curl_free(host);
+    curl_url_cleanup(url);
+}
+
 static void note_trouble(struct call *call, CURLcode code, struct outcome *o)
 {
     struct resttrouble trouble = {
         .code = code,
         .words = call->words,
-        .local_errno = call->local_errno,
+        .local_errno = call->sockets.error,
         .overslept = timing_mono_us() - call->start_us > (call->timeout_ms + OVERSLEPT_MS) * 1000,
         .header_too_large = call->header_too_large,
         .body_too_large = call->body_too_large,
     };
     curl_off_t first_byte_us = 0;
+    char refusal[OUTCOME_TEXT_SIZE];
+    if (is_refused(call, code)) {
+        explain_refusal(call, refusal, sizeof refusal);
+        trouble.refusal = refusal;
+    }
     curl_easy_getinfo(call->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us);
     trouble.answer_began = first_byte_us > 0;
     resttrouble_explain(&trouble, o);
@@ -501,6 +535,7 @@ int rest_transport_new(struct event_base *base, const struct transport_settings 
     TAILQ_INIT(&rest->idle);
     rest->max_body = settings->max_response_bytes;
     rest->connect_timeout_ms = settings->connect_timeout_ms;
+    rest->guard = settings->guard;
     rest->ca_file = own_ca ? strdup(settings->ca_file) : NULL;
     if (asprintf(&rest->user_agent, "User-Agent: %s", settings->user_agent) < 0)
         rest->user_agent = NULL;

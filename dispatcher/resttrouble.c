@@ -102,7 +102,9 @@ void resttrouble_explain(const struct resttrouble *t, struct outcome *ret_outcom
     int error = t->local_errno;
     if (error == 0 && (kind == OUTCOME_DNS || kind == OUTCOME_CONNECT))
         error = descriptors_errno();
-    if (too_large != NULL)
+    if (t->refusal != NULL)
+        say(ret_outcome, OUTCOME_INVALID, t->refusal);
+    else if (too_large != NULL)
         say(ret_outcome, OUTCOME_BROKEN, too_large);
     else if (t->answer_began && (kind == OUTCOME_INVALID || kind == OUTCOME_LOCAL))
         say(ret_outcome, OUTCOME_BROKEN, words); /* curl gave up on the answer, not the request */

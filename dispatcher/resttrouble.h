@@ -15,6 +15,8 @@
 struct resttrouble {
     CURLcode code;
     const char *words; /* curl's own words; "" when it had none */
+    const char
+        *refusal;      /* the network guard refused, and nothing was opened: its reason; or NULL */
     int local_errno;   /* set when a socket could not be opened, else 0 */
     bool overslept;    /* a time-out noticed long after it was due: we stood still, not the peer */
     bool answer_began; /* at least one byte of the answer arrived */

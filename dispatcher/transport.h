@@ -11,6 +11,7 @@
 #include "dispatcher/verdict.h"
 
 struct event_base;
+struct netguard;
 struct transport;
 
 /* The outcome and the first bytes of the answer's body (bounded) are valid during the call. */
@@ -22,6 +23,9 @@ struct transport_settings {
     size_t max_response_bytes;
     long connect_timeout_ms; /* at most; the service's own time-out if that is shorter */
     const char *ca_file;     /* PEM file with the authorities to trust; "" takes the system's */
+    /* Asked about every address before it is connected to. Not copied: it outlives the transport
+     * and may change. NULL: refuses what is not of the public Internet. */
+    const struct netguard *guard;
 };
 
 struct transport_ops {

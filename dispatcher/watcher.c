@@ -1,14 +1,18 @@
 #include "dispatcher/watcher.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/netguard.h"
 #include "common/timing.h"
 
 enum { NO_DEADLINE = -1 };
@@ -156,15 +160,47 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *context,
     return 0;
 }
 
+static void note_refusal(struct watcher_sockets *sockets, const char *kind,
+                         const struct sockaddr *address)
+{
+    sockets->refused = kind;
+    netguard_print(address, sockets->address, sizeof sockets->address);
+}
+
+/* CURLOPT_OPENSOCKETFUNCTION. After a refusal curl takes the next address of the name. */
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    int *ret_errno = context;
+    struct watcher_sockets *sockets = context;
+    const char *kind = netguard_check(sockets->guard, &address->addr);
     (void)purpose;
+    if (kind != NULL) {
+        note_refusal(sockets, kind, &address->addr);
+        return CURL_SOCKET_BAD;
+    }
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
                     address->protocol);
     if (fd < 0)
-        *ret_errno = errno;
+        sockets->error = errno;
+    else
+        sockets->opened++;
     return fd;
+}
+
+/* CURLOPT_PREREQFUNCTION: a kept connection is asked about again, for it may have been opened
+ * when the guard was another one. */
+static int before_request(void *context, char *address, char *local_address, int port,
+                          int local_port)
+{
+    struct watcher_sockets *sockets = context;
+    const char *kind = netguard_check_text(sockets->guard, address);
+    (void)local_address;
+    (void)port;
+    (void)local_port;
+    if (kind == NULL)
+        return CURL_PREREQFUNC_OK;
+    sockets->refused = kind;
+    snprintf(sockets->address, sizeof sockets->address, "%s", address);
+    return CURL_PREREQFUNC_ABORT;
 }
 
 /* CURLOPT_SOCKOPTFUNCTION: the first call that knows both the watcher and the new socket. */
@@ -258,11 +294,15 @@ int watcher_new(struct event_base *base, CURLM *multi, watcher_worked *worked, v
     return 0;
 }
 
-CURLcode watcher_adopt(struct watcher *w, CURL *easy, int *ret_errno)
+CURLcode watcher_adopt(struct watcher *w, CURL *easy, struct watcher_sockets *sockets)
 {
     CURLcode code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, ret_errno);
+        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, sockets);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_PREREQDATA, sockets);
     if (code == CURLE_OK)
         code = curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, enter_socket);
     if (code == CURLE_OK)
@@ -272,6 +312,13 @@ CURLcode watcher_adopt(struct watcher *w, CURL *easy, int *ret_errno)
     if (code == CURLE_OK)
         code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, w);
     return code;
+}
+
+void watcher_sockets_reset(struct watcher_sockets *sockets)
+{
+    sockets->opened = 0;
+    sockets->error = 0;
+    sockets->refused = NULL;
 }
 
 void watcher_free(struct watcher *w)

@@ -16,7 +16,20 @@
 #include <curl/curl.h>
 
 struct event_base;
+struct netguard;
 struct watcher;
+
+enum { WATCHER_ADDRESS_SIZE = 64 };
+
+/* How the sockets of one easy handle get opened. The guard is set by the caller; what happened is
+ * cleared by watcher_sockets_reset(). */
+struct watcher_sockets {
+    const struct netguard *guard; /* asked about each address; refuses what it does not like */
+    unsigned opened;
+    int error;                          /* errno of a socket that could not be opened */
+    const char *refused;                /* the kind of the last address that was refused, or NULL */
+    char address[WATCHER_ADDRESS_SIZE]; /* that address */
+};
 
 /* Called in the loop each time curl has worked: look for finished transfers. */
 typedef void watcher_worked(void *context);
@@ -25,10 +38,13 @@ typedef void watcher_worked(void *context);
 int watcher_new(struct event_base *base, CURLM *multi, watcher_worked *worked, void *context,
                 struct watcher **ret_watcher) __attribute__((warn_unused_result));
 
-/* Makes an easy handle open and close its sockets through the watcher. *ret_errno is set when
- * a socket cannot be opened and must live as long as the handle. CURLE_OK or curl's fault. */
-CURLcode watcher_adopt(struct watcher *w, CURL *easy, int *ret_errno)
+/* Makes an easy handle open and close its sockets through the watcher, where its guard lets it.
+ * `sockets` must live as long as the handle. CURLE_OK or curl's fault. */
+CURLcode watcher_adopt(struct watcher *w, CURL *easy, struct watcher_sockets *sockets)
     __attribute__((warn_unused_result));
+
+/* Forgets what happened in the transfer before. */
+void watcher_sockets_reset(struct watcher_sockets *sockets);
 
 /* Frees it; NULL is allowed. Only after the multi handle is gone, which closes the sockets. */
 void watcher_free(struct watcher *w);

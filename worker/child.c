@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/netguard.h"
 #include "common/timing.h"
 #include "worker/attempt.h"
 #include "worker/breakers.h"
@@ -36,6 +37,7 @@ enum phase { PHASE_RUNNING, PHASE_QUIET, PHASE_DRAINING, PHASE_GIVING_UP };
 struct child {
     struct context ctx;
     struct settings *settings;
+    struct netguard *guard; /* of all transports */
     const char *config_path;
     int number;
     int link_fd;
@@ -244,6 +246,15 @@ static void set_quiet(struct child *c, bool quiet)
     intake_set_quiet(c->intake, quiet);
 }
 
+static void change_guard(struct child *c, const struct settings *fresh)
+{
+    char error[128];
+
+    if (netguard_change(c->guard, fresh->security_allow_networks,
+                        fresh->security_proxy_enforces_egress, error, sizeof error) < 0)
+        log_error("the network guard stays as it is", "reason", error, NULL);
+}
+
 /* The settings that settings.c marks as reloadable. */
 static void reload(struct child *c)
 {
@@ -262,6 +273,7 @@ static void reload(struct child *c)
     relay_set_options(c->relay, fresh.relay_after_ms, fresh.relay_batch);
     loader_set_interval(c->loader, fresh.database_poll_interval_ms);
     log_set_level((enum log_level)fresh.log_level);
+    change_guard(c, &fresh);
     conf_release(&settings_table, &fresh);
     log_info("settings read again", NULL);
 }
@@ -407,7 +419,20 @@ static int make_context(struct child *c)
                                .max_response_bytes = (size_t)s->worker_max_response_bytes,
                                .connect_timeout_ms = (long)s->worker_connect_timeout_ms,
                                .ca_file = s->worker_ca_file,
+                               .guard = c->guard,
                            });
+}
+
+static int make_guard(struct child *c)
+{
+    char error[128];
+    int r =
+        netguard_new(c->settings->security_allow_networks,
+                     c->settings->security_proxy_enforces_egress, &c->guard, error, sizeof error);
+
+    if (r < 0)
+        log_error("no network guard", "reason", error, NULL);
+    return r;
 }
 
 static int make_broker_side(struct child *c)
@@ -480,6 +505,8 @@ static int make(struct child *c)
     int r = make_loop(c);
 
     if (r == 0)
+        r = make_guard(c);
+    if (r == 0)
         r = make_context(c);
     if (r == 0)
         r = make_broker_side(c);
@@ -519,6 +546,7 @@ static void unmake(struct child *c)
     intake_free(c->intake);
     job_pools_free();
     seenmap_release(&c->seen);
+    netguard_free(c->guard);
     if (c->ctx.base)
         event_base_free(c->ctx.base);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/netguard.h"
 #include "dispatcher/seen.h"
 
 static const char *const tls_choices[] = {
@@ -77,6 +78,11 @@ static int check_prefix(const char *value, char *ret_reason, size_t size)
     if (consists_of(value, 0, 20, "_"))
         return 0;
     return refuse(ret_reason, size, "0 to 20 letters, digits and _");
+}
+
+static int check_networks(const char *value, char *ret_reason, size_t size)
+{
+    return netguard_parse(value, ret_reason, size);
 }
 
 #define MS(seconds) ((seconds)*INT64_C(1000))
@@ -188,6 +194,15 @@ static const struct conf_setting settings[] = {
     {"deadletters", "check_interval", CONF_DURATION, FIELD(deadletters_check_interval_ms),
      .fallback = "10m", .min = MS(1), .max = MS(86400), .reloadable = true,
      .help = "Age and number of dead letters are looked at this often."},
+
+    {"security", "allow_networks", CONF_TEXT, FIELD(security_allow_networks), .fallback = "",
+     .check = check_networks, .reloadable = true,
+     .help = "Networks that services may live in though they are not of the public Internet, such "
+             "as 10.1.0.0/16, ::1; empty refuses loopback, private, link-local and the like."},
+    {"security", "proxy_enforces_egress", CONF_BOOL, FIELD(security_proxy_enforces_egress),
+     .fallback = "no", .reloadable = true,
+     .help = "Behind a forward proxy the guard sees no service's address: yes says that the proxy "
+             "itself refuses internal ones; with no, a proxy is not used."},
 
     {"log", "level", CONF_CHOICE, FIELD(log_level), .fallback = "info", .choices = level_choices,
      .reloadable = true, .help = "The least important lines that are still written."},

@@ -54,6 +54,9 @@ struct settings {
     int64_t deadletters_max_number; /* for each service */
     int64_t deadletters_check_interval_ms;
 
+    char *security_allow_networks; /* see netguard.h */
+    bool security_proxy_enforces_egress;
+
     int log_level; /* enum log_level */
 };
 

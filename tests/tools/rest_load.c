@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sysexits.h>
 
+#include "common/netguard.h"
 #include "common/timing.h"
 #include "dispatcher/transport.h"
 
@@ -124,7 +125,12 @@ static long number_within(const char *text, long max)
 int main(int argc, char **argv)
 {
     struct load load = {0};
+    char error[128];
+    struct netguard *guard = NULL;
+    if (netguard_new("127.0.0.0/8, ::1", false, &guard, error, sizeof error) != 0)
+        errx(EX_OSERR, "%s", error);
     struct transport_settings settings = {.user_agent = "MoodleIntegrationHub/bench",
+                                          .guard = guard,
                                           .max_response_bytes = 65536,
                                           .connect_timeout_ms = 3000};
     if (argc < 2 || argc > 4)
@@ -144,6 +150,7 @@ int main(int argc, char **argv)
     report(&load, requests, timing_mono_us() - began_us);
     load.transport->ops->free(load.transport);
     event_base_free(load.base);
+    netguard_free(guard);
     buf_release(&load.request.url);
     buf_release(&load.request.body);
     return load.failed == 0 ? EX_OK : EX_UNAVAILABLE;

@@ -295,17 +295,14 @@ static void takes_a_bounded_number_of_networks(void **state)
 static void takes_other_networks_or_keeps_what_it_has(void **state)
 {
     struct netguard *guard = guard_of("10.0.0.0/8");
-    unsigned version = netguard_version(guard);
     char error[128] = "";
     (void)state;
     assert_int_equal(netguard_change(guard, "10.0.0.0/8 x", true, error, sizeof error), -EINVAL);
     assert_null(judge(guard, "10.0.0.1"));
-    assert_int_equal(netguard_version(guard), version);
     assert_null(netguard_for_proxy(guard));
     assert_int_equal(netguard_change(guard, "192.168.0.0/16", true, error, sizeof error), 0);
     assert_string_equal(judge(guard, "10.0.0.1"), "private");
     assert_null(judge(guard, "192.168.0.1"));
-    assert_int_not_equal(netguard_version(guard), version);
     netguard_free(guard);
     netguard_free(NULL);
 }
@@ -334,25 +331,32 @@ static void refuses_other_families(void **state)
     (void)state;
     assert_string_equal(netguard_check(guard, (struct sockaddr *)&path), "unknown");
     netguard_free(guard);
+    char text[64];
+    netguard_print((struct sockaddr *)&path, text, sizeof text);
+    assert_string_equal(text, "(not IP)");
 }
 
 static void tells_host_address_and_setting(void **state)
 {
     struct sockaddr_storage address;
+    char printed[64];
     char host[300];
     char text[256];
     (void)state;
     resolve("0x7f000001", &address);
-    netguard_explain("loopback", "erp.example", (struct sockaddr *)&address, text, sizeof text);
+    netguard_print((struct sockaddr *)&address, printed, sizeof printed);
+    netguard_explain("loopback", "erp.example", printed, text, sizeof text);
     assert_string_equal(text, "policy: refused by the network guard: erp.example has the loopback "
                               "address 127.0.0.1; [security] allow_networks in the worker's "
                               "configuration can allow it");
     resolve("fd00:1111:2222:3333:4444:5555:6666:7777", &address);
     memset(host, 'h', sizeof host);
     host[sizeof host - 1] = '\0';
-    netguard_explain("shared (carrier-grade NAT)", host, (struct sockaddr *)&address, text,
-                     sizeof text);
-    assert_non_null(strstr(text, "fd00:1111:2222:3333:4444:5555:6666:7777; [security] allow_"));
+    netguard_print((struct sockaddr *)&address, printed, sizeof printed);
+    netguard_explain("shared (carrier-grade NAT)", host, printed, text, sizeof text);
+    assert_non_null(strstr(text,
+                           " fd00:1111:2222:3333:4444:5555:6666:7777; [security] allow_networks "
+                           "in the worker's configuration can allow it"));
 }
 
 int main(void)
