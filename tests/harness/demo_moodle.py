@@ -34,6 +34,7 @@ class SiteFleet(fleet.Fleet):
     def __init__(self, database, database_user, text):
         self.text = text
         super().__init__("", database, database_user, name="site-fleet")
+        self.environment = {"MIH_SECURITY_ALLOW_NETWORKS": fleet.LOOPBACK}
 
     def write_configuration(self):
         """The plugin's words, nothing added."""
