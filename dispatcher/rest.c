@@ -30,6 +30,7 @@
 #include "common/timing.h"
 #include "dispatcher/resttrouble.h"
 #include "dispatcher/transport.h"
+#include "dispatcher/url.h"
 #include "dispatcher/watcher.h"
 
 enum {
@@ -54,6 +55,7 @@ struct call {
     struct rest *rest;
     TAILQ_ENTRY(call) link;
     CURL *easy;
+    const struct request *request; /* the caller's; while it is under way */
     transport_done *done;
     void *context;
     int64_t start_us;
@@ -354,6 +356,7 @@ static int rest_send(struct transport *t, const struct request *request, transpo
     struct call *call = take_call(rest);
     if (call == NULL)
         return -ENOMEM;
+    call->request = request;
     call->done = done;
     call->context = context;
     call->start_us = timing_mono_us();
@@ -394,16 +397,9 @@ static bool is_refused(const struct call *call, CURLcode code)
 
 static void explain_refusal(const struct call *call, char *ret_text, size_t size)
 {
-    const char *address = NULL;
-    char *host = NULL;
-    CURLU *url = curl_url();
-    curl_easy_getinfo(call->easy, CURLINFO_EFFECTIVE_URL, &address);
-    if (url != NULL && address != NULL && curl_url_set(url, CURLUPART_URL, address, 0) == CURLUE_OK)
-        (void)curl_url_get(url, CURLUPART_HOST, &host, 0);
-    netguard_explain(call->sockets.refused, host != NULL ? host : "the service",
-                     call->sockets.address, ret_text, size);
-    curl_free(host);
-    curl_url_cleanup(url);
+    char host[128];
+    url_host(buf_text(&call->request->url), host, sizeof host);
+    netguard_explain(call->sockets.refused, host, call->sockets.address, ret_text, size);
 }
 
 static void note_trouble(struct call *call, CURLcode code, struct outcome *o)

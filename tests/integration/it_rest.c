@@ -336,80 +336,6 @@ static void tells_failures_before_the_request(void **state)
     }
 }
 
-static void change_guard(const char *networks)
-{
-    char error[128];
-    assert_int_equal(netguard_change(house.guard, networks, false, error, sizeof error), 0);
-}
-
-/* A listener that counts who knocks. */
-static int listen_somewhere(int *ret_port)
-{
-    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
-    socklen_t len = sizeof address;
-    int off = 0;
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off), 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    *ret_port = ntohs(address.sin6_port);
-    return fd;
-}
-
-static void connects_to_nothing_that_the_guard_refuses(void **state)
-{
-    static const char *const hosts[] = {
-        "127.0.0.1", "127.1",     "2130706433", "0x7f000001",      "0177.0.0.1",   "0",
-        "[::1]",     "LOCALHOST", "[::]",       "[::ffff:7f00:1]", "[::127.0.0.1]"};
-    struct attempt a;
-    char url[64];
-    int port;
-    int canary = listen_somewhere(&port);
-    (void)state;
-    change_guard("10.0.0.0/8");
-    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
-        snprintf(url, sizeof url, "http://%s:%d", hosts[i], port);
-        go(&a, "POST", url, "/", "{}", "refused");
-        if (a.outcome.kind != OUTCOME_INVALID ||
-            strstr(a.outcome.text, "policy: refused by the network guard: ") == NULL)
-            fail_msg("%s: %s %s", hosts[i], kinds[a.outcome.kind], a.outcome.text);
-        assert_int_equal(accept(canary, NULL, NULL), -1);
-    }
-    change_guard(LOOPBACK);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d", port);
-    fill(&a, "POST", url, "/", "{}", "let in");
-    a.service.timeout_ms = 200;
-    start(&a);
-    wait_all();
-    assert_int_equal(a.outcome.kind, OUTCOME_TIMEOUT);
-    empty(&a);
-    int met = accept(canary, NULL, NULL); /* the canary is alive */
-    assert_true(met >= 0);
-    close(met);
-    close(canary);
-}
-
-/* A connection that lies in the cache is no way around a guard that has become stricter. */
-static void asks_the_guard_about_a_kept_connection(void **state)
-{
-    const char *url = stub_or_skip("MIH_TEST_HTTP_URL");
-    struct attempt a;
-    (void)state;
-    go(&a, "POST", url, "/status/200", "{}", "kept-before");
-    assert_int_equal(a.outcome.status, 200);
-    change_guard("10.0.0.0/8");
-    go(&a, "POST", url, "/status/200", "{}", "kept-refused");
-    assert_int_equal(a.outcome.kind, OUTCOME_INVALID);
-    assert_string_equal(a.outcome.text,
-                        "policy: refused by the network guard: 127.0.0.1 has the loopback address "
-                        "127.0.0.1; [security] allow_networks in the worker's configuration can "
-                        "allow it");
-    change_guard(LOOPBACK);
-    go(&a, "POST", url, "/status/200", "{}", "kept-after");
-    assert_int_equal(a.outcome.status, 200);
-}
-
 static void ignores_a_proxy_of_the_environment(void **state)
 {
     const char *url = stub_or_skip("MIH_TEST_HTTP_URL");
@@ -647,8 +573,6 @@ int main(void)
         T(hands_over_status_body_and_retry_after),
         T(keeps_to_the_time_outs),
         T(tells_failures_before_the_request),
-        T(connects_to_nothing_that_the_guard_refuses),
-        T(asks_the_guard_about_a_kept_connection),
         T(ignores_a_proxy_of_the_environment),
         T(blames_itself_when_descriptors_run_out),
         T(cancels_what_is_under_way),

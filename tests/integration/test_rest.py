@@ -90,10 +90,6 @@ class RestTransport(unittest.TestCase):
             self.assertEqual(self.stubs[name].record(), [], name)
         self.assertNotIn("HTTP/1.1", self.old.stop())
 
-    def test_the_guard_lets_nothing_through_on_a_kept_connection(self):
-        seen = [len(self.requests(f"kept-{which}")) for which in ("before", "refused", "after")]
-        self.assertEqual(seen, [1, 0, 1])
-
     def test_the_proxy_of_the_environment_is_ignored(self):
         self.assertEqual(len(self.requests("no-proxy")), 1)
 
