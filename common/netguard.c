@@ -44,11 +44,11 @@ struct netguard {
 
 #define V4(a, b, c, d, n)                                                                          \
     {                                                                                              \
-        .bytes = {a, b, c, d}, .bits = n, .v4 = true                                               \
+        .bytes = {a, b, c, d}, .bits = (n), .v4 = true                                             \
     }
 #define V6(n, ...)                                                                                 \
     {                                                                                              \
-        .bytes = {__VA_ARGS__}, .bits = n                                                          \
+        .bytes = {__VA_ARGS__}, .bits = (n)                                                        \
     }
 
 /* IANA's registries of special-purpose addresses, and multicast. The first that holds an address
@@ -329,8 +329,8 @@ static int read_networks(const char *text, struct network **ret_networks, size_t
 
 int netguard_parse(const char *allow_networks, char *ret_error, size_t size)
 {
-    struct network *networks;
-    size_t n;
+    struct network *networks = NULL;
+    size_t n = 0;
     int r = read_networks(allow_networks, &networks, &n, ret_error, size);
     if (r == 0)
         free(networks);
@@ -340,8 +340,8 @@ int netguard_parse(const char *allow_networks, char *ret_error, size_t size)
 int netguard_change(struct netguard *guard, const char *allow_networks, bool proxy_enforces_egress,
                     char *ret_error, size_t size)
 {
-    struct network *networks;
-    size_t n;
+    struct network *networks = NULL;
+    size_t n = 0;
     int r = read_networks(allow_networks, &networks, &n, ret_error, size);
     if (r < 0)
         return r;
