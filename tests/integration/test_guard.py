@@ -26,25 +26,27 @@ SPELLINGS = [(host, "loopback address 127.0.0.1;") for host in (
     "[::127.0.0.1]", "[::7f00:1]", "inside.test", "INSIDE.test", "127.0.0.1.wildcard.test", "good.example.inside.test", "two.inside.test")]
 SPELLINGS = [(host, kind if not host.startswith("[") else "loopback address ::") for host, kind in SPELLINGS] + [
     ("localhost", "loopback address"), ("LOCALHOST", "loopback address"), ("LocalHost", "loopback address"), ("[::1]", "loopback address ::1;"),
-    ("[0:0:0:0:0:0:0:1]", "loopback address ::1;"), ("[0000::0001]", "loopback address ::1;"),
-    ("127.0.0.2", "loopback address 127.0.0.2;"), ("127.255.255.254", "loopback address 127.255.255.254;"),
-    ("v6.inside.test", "loopback address ::1;"), ("0", "unspecified address 0.0.0.0;"), ("0.0.0.0", "unspecified address 0.0.0.0;"), ("0x0", "unspecified address 0.0.0.0;"),
-    ("00.0", "unspecified address 0.0.0.0;"), ("[::]", "unspecified address ::;"), ("0.0.0.1", "this network's address 0.0.0.1;"),
-    (METADATA, "link-local address"), ("2852039166", "link-local address"), ("0xa9fea9fe", "link-local address"),
-    ("0251.0376.0251.0376", "link-local"), ("[::ffff:169.254.169.254]", "link-local address ::ffff:169.254.169.254;"), ("metadata.test", "link-local address 169.254.169.254;"),
+    ("[0:0:0:0:0:0:0:1]", "loopback address ::1;"), ("[0000::0001]", "loopback address ::1;"), ("127.0.0.2", "loopback address 127.0.0.2;"),
+    ("127.255.255.254", "loopback address 127.255.255.254;"), ("v6.inside.test", "loopback address ::1;"), ("0", "unspecified address 0.0.0.0;"),
+    ("0.0.0.0", "unspecified address 0.0.0.0;"), ("0x0", "unspecified address 0.0.0.0;"), ("00.0", "unspecified address 0.0.0.0;"),
+    ("[::]", "unspecified address ::;"), ("0.0.0.1", "this network's address 0.0.0.1;"), (METADATA, "link-local address"),
+    ("2852039166", "link-local address"), ("0xa9fea9fe", "link-local address"), ("0251.0376.0251.0376", "link-local"),
+    ("[::ffff:169.254.169.254]", "link-local address ::ffff:169.254.169.254;"), ("metadata.test", "link-local address 169.254.169.254;"),
     ("[fe80::1]", "link-local address fe80::1;"), ("[fd00:ec2::254]", "private address fd00:ec2::254;"), ("10.0.0.1", "private address 10.0.0.1;"),
     ("10.1", "private address 10.0.0.1;"), ("172.16.0.1", "private address"), ("172.31.255.255", "private address"),
-    ("192.168.0.1", "private address"), ("0300.0250.1", "private address 192.168.0.1;"), ("192.168.257", "private address 192.168.1.1;"), ("100.100.100.200", "shared"),
-    ("192.0.0.192", "reserved address"), ("198.18.0.1", "benchmarking address"), ("192.0.2.1", "documentation address"),
-    ("224.0.0.1", "multicast address"), ("240.0.0.1", "reserved address"), ("255.255.255.255", "broadcast address"),
-    ("[ff02::1]", "multicast address"), ("[fec0::1]", "site-local address"), ("[2002:7f00:1::]", "6to4 address"), ("[64:ff9b::7f00:1]", "NAT64 address"),
-    ("[2001:0:7f00:1::]", "Teredo address"), ("[100::1]", "reserved address"), ("private.test", "private address 10.11.12.13;")]
+    ("192.168.0.1", "private address"), ("0300.0250.1", "private address 192.168.0.1;"), ("192.168.257", "private address 192.168.1.1;"),
+    ("100.100.100.200", "shared"), ("192.0.0.192", "reserved address"), ("198.18.0.1", "benchmarking address"),
+    ("192.0.2.1", "documentation address"), ("224.0.0.1", "multicast address"), ("240.0.0.1", "reserved address"),
+    ("255.255.255.255", "broadcast address"), ("[ff02::1]", "multicast address"), ("[fec0::1]", "site-local address"),
+    ("[2002:7f00:1::]", "6to4 address"), ("[64:ff9b::7f00:1]", "NAT64 address"), ("[2001:0:7f00:1::]", "Teredo address"),
+    ("[100::1]", "reserved address"), ("private.test", "private address 10.11.12.13;")]
 
 # Texts that are no URL of a service at all.
 NO_URLS = ("http://user@127.0.0.1:{port}", "http://user:pw@127.0.0.1:{port}", "http://good.test:80@127.0.0.1:{port}",
-           "http://127.0.0.1:{port}#@good.test", "http://good.test\\@127.0.0.1:{port}", "file:///etc/passwd", "ftp://127.0.0.1:{port}", "gopher://127.0.0.1:{port}/_x",
-           "dict://127.0.0.1:{port}/", "telnet://127.0.0.1:{port}", "http:/127.0.0.1:{port}", "//127.0.0.1:{port}", "127.0.0.1:{port}", "http://127.0.0.1%00.good.test:{port}",
-           "http://127.0.0.1 good.test:{port}", "http://[::1%25lo]:{port}", "http://127.0.0.1:{port}:80")
+           "http://127.0.0.1:{port}#@good.test", "http://good.test\\@127.0.0.1:{port}", "file:///etc/passwd", "ftp://127.0.0.1:{port}",
+           "gopher://127.0.0.1:{port}/_x", "dict://127.0.0.1:{port}/", "telnet://127.0.0.1:{port}", "http:/127.0.0.1:{port}", "//127.0.0.1:{port}",
+           "127.0.0.1:{port}", "http://127.0.0.1%00.good.test:{port}", "http://127.0.0.1 good.test:{port}", "http://[::1%25lo]:{port}",
+           "http://127.0.0.1:{port}:80")
 
 # What only looks like an address, and no name server knows.
 NO_NAMES = ("127.0.0.1.", "127.0.0.1.1", "0x7f000001.", "１２７.０.０.１", "①②⑦.0.0.1", "256.0.0.1")
