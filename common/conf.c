@@ -11,12 +11,19 @@
 
 extern char **environ;
 
-enum { FILE_MAX = 1 << 20, NAMES_MAX = 300, ENV_NAME_SIZE = 128 };
+enum { TOLD_MAX = 50, FILE_MAX = 1 << 20, NAMES_MAX = 300, ENV_NAME_SIZE = 128 };
 
 /* Where a value came from: the file and its line, or the environment. */
 struct source {
     const char *path;
     unsigned line; /* 0: the environment */
+};
+
+/* What is wrong, told as it is found. */
+struct teller {
+    conf_tell *tell;
+    void *context;
+    unsigned told;
 };
 
 struct reader {
@@ -25,24 +32,29 @@ struct reader {
     unsigned *seen_at; /* per setting: the line of the file it stood in, 0 = not yet */
     struct source at;
     const char *section; /* the table's own text; NULL before the first [section] */
-    struct conf_error *error;
+    bool unknown;        /* inside of a section that is none: its keys are not looked at */
+    struct teller *teller;
 };
 
 static int __attribute__((format(printf, 3, 4)))
-fail(struct conf_error *error, const struct source *at, const char *format, ...)
+fail(struct teller *teller, const struct source *at, const char *format, ...)
 {
-    char text[sizeof(error->text)];
+    struct conf_error error;
+    char text[sizeof(error.text)];
     size_t n = 0;
     if (at->line)
-        n = (size_t)snprintf(error->text, sizeof(error->text), "%.200s:%u: ", at->path, at->line);
+        n = (size_t)snprintf(error.text, sizeof(error.text), "%.200s:%u: ", at->path, at->line);
     else if (at->path)
-        n = (size_t)snprintf(error->text, sizeof(error->text), "%.200s: ", at->path);
+        n = (size_t)snprintf(error.text, sizeof(error.text), "%.200s: ", at->path);
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     /* What it quotes goes to a terminal. */
-    utf8_copy_safe(error->text + n, sizeof(error->text) - n, text, strlen(text));
+    utf8_copy_safe(error.text + n, sizeof(error.text) - n, text, strlen(text));
+    teller->told++;
+    if (teller->told <= TOLD_MAX)
+        teller->tell(teller->context, &error);
     return -EINVAL;
 }
 
@@ -63,24 +75,24 @@ static void list_names(const struct conf_table *t, const char *section, char *re
 }
 
 static int set_value(const struct conf_table *table, size_t i, void *settings, const char *value,
-                     const struct source *at, struct conf_error *error)
+                     const struct source *at, struct teller *teller)
 {
     const struct conf_setting *s = &table->settings[i];
     for (const char *c = value; *c; c++)
         if (iscntrl((unsigned char)*c))
-            return fail(error, at, "%s.%s: control characters are not accepted", s->section,
+            return fail(teller, at, "%s.%s: control characters are not accepted", s->section,
                         s->key);
-    char accepted[sizeof(error->text) / 2];
+    char accepted[sizeof(((struct conf_error *)NULL)->text) / 2];
     int r = conf_value_set(s, settings, value, accepted, sizeof(accepted));
     if (r == -ENOMEM) {
-        fail(error, at, "%s.%s: out of memory", s->section, s->key);
+        fail(teller, at, "%s.%s: out of memory", s->section, s->key);
         return r;
     }
     if (r && (conf_value_is_secret(s) || !*value))
-        return fail(error, at, "%s.%s: %s is not accepted: %s", s->section, s->key,
+        return fail(teller, at, "%s.%s: %s is not accepted: %s", s->section, s->key,
                     *value ? "the value" : "an empty value", accepted);
     if (r)
-        return fail(error, at, "%s.%s: %.80s is not accepted: %s", s->section, s->key, value,
+        return fail(teller, at, "%s.%s: %.80s is not accepted: %s", s->section, s->key, value,
                     accepted);
     return 0;
 }
@@ -101,41 +113,43 @@ static int read_section(struct reader *r, char *line)
 {
     char *end = strchr(line, ']');
     if (!end || end[1])
-        return fail(r->error, &r->at, "a section is written [name]");
+        return fail(r->teller, &r->at, "a section is written [name]");
     *end = '\0';
     const char *name = trim(line + 1);
     for (size_t i = 0; i < r->table->n; i++)
         if (strcmp(r->table->settings[i].section, name) == 0) {
             r->section = r->table->settings[i].section;
+            r->unknown = false;
             return 0;
         }
+    r->unknown = true;
     char names[NAMES_MAX];
     list_names(r->table, NULL, names, sizeof(names));
-    return fail(r->error, &r->at, "unknown section [%.60s]; known are: %s", name, names);
+    return fail(r->teller, &r->at, "unknown section [%.60s]; known are: %s", name, names);
 }
 
 static int read_setting(struct reader *r, char *line)
 {
     char *equals = strchr(line, '=');
     if (!equals)
-        return fail(r->error, &r->at, "expected key = value, [section] or a # comment");
+        return fail(r->teller, &r->at, "expected key = value, [section] or a # comment");
     *equals = '\0';
     const char *key = trim(line);
     if (!r->section)
-        return fail(r->error, &r->at, "%.60s stands before the first [section]", key);
+        return fail(r->teller, &r->at, "%.60s stands before the first [section]", key);
     for (size_t i = 0; i < r->table->n; i++) {
         const struct conf_setting *s = &r->table->settings[i];
         if (strcmp(s->section, r->section) != 0 || strcmp(s->key, key) != 0)
             continue;
         if (r->seen_at[i])
-            return fail(r->error, &r->at, "%s.%s stands twice, first in line %u", s->section,
+            return fail(r->teller, &r->at, "%s.%s stands twice, first in line %u", s->section,
                         s->key, r->seen_at[i]);
         r->seen_at[i] = r->at.line;
-        return set_value(r->table, i, r->settings, trim(equals + 1), &r->at, r->error);
+        return set_value(r->table, i, r->settings, trim(equals + 1), &r->at, r->teller);
     }
     char names[NAMES_MAX];
     list_names(r->table, r->section, names, sizeof(names));
-    return fail(r->error, &r->at, "unknown key %.60s in [%s]; known are: %s", key, r->section,
+    return fail(r->teller, &r->at, "unknown key %.60s in [%s]; known are: %s", key, r->section,
                 names);
 }
 
@@ -144,29 +158,35 @@ static int read_line(struct reader *r, char *line)
     line = trim(line);
     if (!*line || *line == '#' || *line == ';')
         return 0;
-    return *line == '[' ? read_section(r, line) : read_setting(r, line);
+    if (*line == '[')
+        return read_section(r, line);
+    return r->unknown ? 0 : read_setting(r, line);
+}
+
+/* Goes on after a mistake: the next one may as well be told at once. */
+static bool goes_on(const struct teller *teller, int result)
+{
+    return result == 0 || (result == -EINVAL && teller->told <= TOLD_MAX);
 }
 
 /* text is cut into lines in place. */
 static int read_text(struct reader *r, char *text, size_t len)
 {
     char *end = text + len;
+    int result = 0;
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) /* some editors' byte order mark */
         text += 3;
-    while (text < end) {
+    while (text < end && goes_on(r->teller, result)) {
         char *line_end = memchr(text, '\n', (size_t)(end - text));
         if (!line_end)
             line_end = end;
         r->at.line++;
-        if (memchr(text, '\0', (size_t)(line_end - text)))
-            return fail(r->error, &r->at, "the line holds a NUL byte");
+        bool whole = memchr(text, '\0', (size_t)(line_end - text)) == NULL;
         *line_end = '\0';
-        int result = read_line(r, text);
-        if (result)
-            return result;
+        result = whole ? read_line(r, text) : fail(r->teller, &r->at, "the line holds a NUL byte");
         text = line_end + 1;
     }
-    return 0;
+    return goes_on(r->teller, result) ? 0 : result;
 }
 
 /* Reads the whole file; 0 or a negative errno. */
@@ -192,19 +212,20 @@ static int slurp(const char *path, struct buf *ret_text)
 }
 
 static int read_file(const struct conf_table *table, void *settings, const char *path,
-                     struct conf_error *error)
+                     struct teller *teller)
 {
-    struct reader r = {.table = table, .settings = settings, .at = {.path = path}, .error = error};
+    struct reader r = {
+        .table = table, .settings = settings, .at = {.path = path}, .teller = teller};
     struct buf text;
     buf_init(&text, FILE_MAX);
     int result = slurp(path, &text);
     if (result)
-        fail(error, &r.at, "cannot be read: %s",
+        fail(teller, &r.at, "cannot be read: %s",
              result == -EMSGSIZE ? "larger than 1M" : strerror(-result));
     else
         r.seen_at = calloc(table->n ? table->n : 1, sizeof(*r.seen_at));
     if (!result && !r.seen_at) {
-        fail(error, &r.at, "out of memory");
+        fail(teller, &r.at, "out of memory");
         result = -ENOMEM;
     }
     if (!result && text.len)
@@ -222,8 +243,7 @@ static void environment_name(const struct conf_setting *s, bool with_key, char *
         *ret = (char)toupper((unsigned char)*ret);
 }
 
-static int read_environment(const struct conf_table *table, void *settings,
-                            struct conf_error *error)
+static int read_environment(const struct conf_table *table, void *settings, struct teller *teller)
 {
     for (size_t i = 0; i < table->n; i++) {
         char name[ENV_NAME_SIZE];
@@ -235,11 +255,11 @@ static int read_environment(const struct conf_table *table, void *settings,
         char *copy = strdup(found);
         int r = -ENOMEM;
         if (copy)
-            r = set_value(table, i, settings, trim(copy), &at, error);
+            r = set_value(table, i, settings, trim(copy), &at, teller);
         else
-            fail(error, &at, "out of memory");
+            fail(teller, &at, "out of memory");
         free(copy);
-        if (r)
+        if (!goes_on(teller, r))
             return r;
     }
     return 0;
@@ -248,7 +268,7 @@ static int read_environment(const struct conf_table *table, void *settings,
 /* A variable of a section of ours that names no setting is a slip of the pen; what has another
  * second word (MIH_FUZZ) is none of our business. */
 static int check_variable(const struct conf_table *table, const char *variable,
-                          struct conf_error *error)
+                          struct teller *teller)
 {
     const struct conf_setting *section = NULL;
     char name[ENV_NAME_SIZE];
@@ -266,41 +286,67 @@ static int check_variable(const struct conf_table *table, const char *variable,
     char names[NAMES_MAX];
     list_names(table, section->section, names, sizeof(names));
     struct source at = {.path = "environment"};
-    return fail(error, &at, "%.*s is no setting; [%s] has: %s", len > 80 ? 80 : (int)len, variable,
+    return fail(teller, &at, "%.*s is no setting; [%s] has: %s", len > 80 ? 80 : (int)len, variable,
                 section->section, names);
 }
 
-static int check_environment(const struct conf_table *table, struct conf_error *error)
+static int check_environment(const struct conf_table *table, struct teller *teller)
 {
     for (char **v = environ; v && *v; v++) {
-        int r = strncmp(*v, "MIH_", 4) == 0 ? check_variable(table, *v, error) : 0;
-        if (r)
+        int r = strncmp(*v, "MIH_", 4) == 0 ? check_variable(table, *v, teller) : 0;
+        if (!goes_on(teller, r))
             return r;
     }
     return 0;
 }
 
-static int set_defaults(const struct conf_table *table, void *settings, struct conf_error *error)
+static int set_defaults(const struct conf_table *table, void *settings, struct teller *teller)
 {
     struct source at = {.path = "default"};
     int r = 0;
     for (size_t i = 0; i < table->n && !r; i++)
-        r = set_value(table, i, settings, table->settings[i].fallback, &at, error);
+        r = set_value(table, i, settings, table->settings[i].fallback, &at, teller);
     return r;
+}
+
+int conf_load_telling(const struct conf_table *table, void *settings, const char *path,
+                      conf_tell *tell, void *context)
+{
+    struct teller teller = {.tell = tell, .context = context};
+    int r = set_defaults(table, settings, &teller);
+    if (!r && path)
+        r = read_file(table, settings, path, &teller);
+    if (goes_on(&teller, r))
+        r = read_environment(table, settings, &teller);
+    if (goes_on(&teller, r))
+        r = check_environment(table, &teller);
+    if (teller.told > TOLD_MAX) {
+        struct conf_error error;
+        snprintf(error.text, sizeof(error.text), "more than %d mistakes: the rest is not looked at",
+                 TOLD_MAX);
+        tell(context, &error);
+    }
+    if (!r && teller.told)
+        r = -EINVAL;
+    if (r)
+        conf_release(table, settings);
+    return r;
+}
+
+static void keep_first(void *context, const struct conf_error *error)
+{
+    struct conf_error *first = context;
+    if (!*first->text)
+        *first = *error;
 }
 
 int conf_load(const struct conf_table *table, void *settings, const char *path,
               struct conf_error *ret_error)
 {
-    int r = set_defaults(table, settings, ret_error);
-    if (!r && path)
-        r = read_file(table, settings, path, ret_error);
-    if (!r)
-        r = read_environment(table, settings, ret_error);
-    if (!r)
-        r = check_environment(table, ret_error);
+    struct conf_error error = {.text = ""};
+    int r = conf_load_telling(table, settings, path, keep_first, &error);
     if (r)
-        conf_release(table, settings);
+        *ret_error = error;
     return r;
 }
 

@@ -56,9 +56,16 @@ struct conf_error {
 };
 
 /* Fills settings (zeroed by the caller) from defaults, the file at path (NULL: none) and the
- * environment. 0, or a negative errno with ret_error; settings is then released. */
+ * environment. 0, or a negative errno with the first mistake; settings is then released. */
 int conf_load(const struct conf_table *table, void *settings, const char *path,
               struct conf_error *ret_error) __attribute__((warn_unused_result));
+
+/* Called for each mistake as it is found; at most some fifty times. */
+typedef void conf_tell(void *context, const struct conf_error *error);
+
+/* conf_load() that tells every mistake of file and environment, not the first alone. */
+int conf_load_telling(const struct conf_table *table, void *settings, const char *path,
+                      conf_tell *tell, void *context) __attribute__((warn_unused_result));
 
 /* Prints a file that conf_load() would read to the same values, but for secrets and passwords in
  * URLs, which are "***". */

@@ -77,11 +77,16 @@ static int run(struct replay_command *c, struct settings *settings)
     return replayer_command(settings, c);
 }
 
+static void tell_mistake(void *context, const struct conf_error *error)
+{
+    (void)context;
+    warnx("%s", error->text);
+}
+
 int main(int argc, char **argv)
 {
     static struct settings settings;
     static struct replay_command c;
-    struct conf_error error;
     char reason[256];
     int code;
 
@@ -93,8 +98,8 @@ int main(int argc, char **argv)
     }
     if (!c.config_path && access(DEFAULT_CONFIG, F_OK) == 0)
         c.config_path = DEFAULT_CONFIG;
-    if (conf_load(&settings_table, &settings, c.config_path, &error) != 0)
-        errx(EX_CONFIG, "%s", error.text);
+    if (conf_load_telling(&settings_table, &settings, c.config_path, tell_mistake, NULL) != 0)
+        return EX_CONFIG;
     if (c.verb == VERB_CHECK_CONFIG || c.verb == VERB_DUMP_CONFIG)
         code = check_or_dump(&c, &settings);
     else

@@ -97,19 +97,24 @@ static int run(const struct arguments *a, struct settings *settings)
     return child_run(a->child_number, CHILDLINK_FD, settings, a->config_path);
 }
 
+static void tell_mistake(void *context, const struct conf_error *error)
+{
+    (void)context;
+    warnx("%s", error->text);
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = {.action = RUN};
     static struct settings settings;
-    struct conf_error error;
     int code = EX_OK;
     parse(argc, argv, &a);
     if (a.action == HELP || a.action == VERSION) {
         fputs(a.action == HELP ? help : "mih-worker " MIH_VERSION "\n", stdout);
         return EX_OK;
     }
-    if (conf_load(&settings_table, &settings, a.config_path, &error) != 0)
-        errx(EX_CONFIG, "%s", error.text);
+    if (conf_load_telling(&settings_table, &settings, a.config_path, tell_mistake, NULL) != 0)
+        return EX_CONFIG;
     if (a.action == DUMP_CONFIG)
         conf_dump(&settings_table, &settings, stdout);
     else if (a.action == CHECK_CONFIG)

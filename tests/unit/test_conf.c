@@ -251,6 +251,73 @@ static void wrong_variables_are_named_and_foreign_ones_ignored(void **state)
     }
 }
 
+struct told {
+    unsigned n;
+    char texts[64][sizeof(((struct conf_error *)NULL)->text)];
+};
+
+static void note(void *context, const struct conf_error *error)
+{
+    struct told *told = context;
+    assert_true(told->n < 64);
+    memcpy(told->texts[told->n++], error->text, sizeof(error->text));
+}
+
+static int load_telling(const char *content, struct told *ret_told)
+{
+    struct sample s = {.name = NULL};
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(content, 1, strlen(content), file), strlen(content));
+    assert_int_equal(fclose(file), 0);
+    ret_told->n = 0;
+    int r = conf_load_telling(&table, &s, path, note, ret_told);
+    if (!r)
+        conf_release(&table, &s);
+    assert_null(s.name);
+    return r;
+}
+
+static void every_mistake_is_told_once(void **state)
+{
+    (void)state;
+    static struct told told;
+    static const char *const expected[] = {":2: two.count: 900 is not accepted",
+                                           ":3: unknown key x in [two]",
+                                           ":4: unknown section [three]",
+                                           ":8: expected key = value",
+                                           ":9: one.name stands twice",
+                                           "MIH_TWO_SIZE: two.size: x is not accepted",
+                                           "environment: MIH_TWO_CUONT is no setting"};
+    setenv("MIH_TWO_SIZE", "x", 1);
+    setenv("MIH_TWO_CUONT", "1", 1);
+    int r = load_telling("[two]\ncount = 900\nx = 1\n[three]\ncount = 901\n[one]\nname = a\n?\n"
+                         "name = b\n",
+                         &told);
+    unsetenv("MIH_TWO_SIZE");
+    unsetenv("MIH_TWO_CUONT");
+    assert_int_equal(r, -EINVAL);
+    for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+        if (i >= told.n || !strstr(told.texts[i], expected[i]))
+            fail_msg("%s: %s", expected[i], told.texts[i]);
+    assert_int_equal(told.n, sizeof(expected) / sizeof(expected[0]));
+    assert_int_equal(load_telling("[two]\ncount = 9\n", &told), 0);
+    assert_int_equal(told.n, 0);
+}
+
+static void what_is_no_configuration_at_all_is_given_up(void **state)
+{
+    (void)state;
+    static struct told told;
+    char content[400];
+    for (size_t i = 0; i < sizeof(content) - 1; i++)
+        content[i] = i % 4 == 3 ? '\n' : '?';
+    content[sizeof(content) - 1] = '\0';
+    assert_int_equal(load_telling(content, &told), -EINVAL);
+    assert_int_equal(told.n, 51);
+    assert_string_equal(told.texts[50], "more than 50 mistakes: the rest is not looked at");
+}
+
 /* What conf_dump() or conf_document() prints. */
 static void printed(const struct sample *s, char *ret, size_t size)
 {
@@ -339,6 +406,8 @@ int main(void)
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
         cmocka_unit_test(the_environment_wins_over_the_file),
         cmocka_unit_test(wrong_variables_are_named_and_foreign_ones_ignored),
+        cmocka_unit_test(every_mistake_is_told_once),
+        cmocka_unit_test(what_is_no_configuration_at_all_is_given_up),
         cmocka_unit_test(a_dump_loads_to_the_same_values_and_hides_secrets),
         cmocka_unit_test(the_documentation_is_a_table_with_a_row_per_setting),
         cmocka_unit_test(only_settings_that_need_a_new_process_tell_two_configurations_apart),
