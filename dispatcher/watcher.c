@@ -33,6 +33,7 @@ struct watcher {
     watcher_worked *worked;
     void *context;
     struct event kick; /* curl wants to be called at once */
+    struct event work; /* curl was called: see run_curl() */
     struct event timer;
     int64_t deadline_ms; /* when curl wants to be called */
     int64_t armed_ms;    /* when the timer fires */
@@ -40,11 +41,24 @@ struct watcher {
     size_t n_fds;
 };
 
+/*
+ * What has ended is taken up when every socket that is ready now was read: so the requests that
+ * follow are sent one after the other, and the receiver, once woken, finds many. One by one, each
+ * would wake it, and on a machine that is shared with it, take the processor away from us.
+ */
 static void run_curl(struct watcher *w, curl_socket_t fd, int mask)
 {
     int running;
     /* It only fails for a handle that is no multi handle, or when one of our callbacks failed. */
     (void)curl_multi_socket_action(w->multi, fd, mask, &running);
+    event_active(&w->work, EV_TIMEOUT, 0); /* behind all events that are active already */
+}
+
+static void on_work(evutil_socket_t fd, short what, void *argument)
+{
+    struct watcher *w = argument;
+    (void)fd;
+    (void)what;
     w->worked(w->context);
 }
 
@@ -282,6 +296,7 @@ int watcher_new(struct event_base *base, CURLM *multi, watcher_worked *worked, v
     w->deadline_ms = NO_DEADLINE;
     w->armed_ms = NO_DEADLINE;
     if (event_assign(&w->kick, base, -1, 0, on_kick, w) != 0 ||
+        event_assign(&w->work, base, -1, 0, on_work, w) != 0 ||
         event_assign(&w->timer, base, -1, 0, on_timer, w) != 0 ||
         curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) != CURLM_OK ||
         curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, w) != CURLM_OK ||
@@ -326,6 +341,7 @@ void watcher_free(struct watcher *w)
     if (w == NULL)
         return;
     event_del(&w->kick);
+    event_del(&w->work);
     event_del(&w->timer);
     for (size_t fd = 0; fd < w->n_fds; fd++)
         if (w->by_fd[fd] != NULL)
