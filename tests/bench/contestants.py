@@ -73,8 +73,9 @@ class Workers(Contestant):
 
     def start(self, lab, delay):
         Workers.database.query(f"UPDATE mdl_local_integrationhub_rules SET endpoint = '/{delay}'")
-        workers = fleet.Fleet(lab.broker.url, Workers.database, Workers.account, self.processes, name=self.key).start()
-        return [workers.process]
+        workers = fleet.Fleet(lab.broker.url, Workers.database, Workers.account, self.processes, name=self.key)
+        workers.session = False
+        return [workers.start().process]
 
 
 class Bare(Contestant):
@@ -88,7 +89,7 @@ class Bare(Contestant):
     def start(self, lab, delay):
         argv = [fleet.program("mih-bench-bare"), "--url", lab.broker.url, "--queue", self.queue, "--sink", f"{lab.sink.url}/{delay}",
                 "--connections", CONCURRENCY, "--prefetch", PREFETCH]
-        return [guard.Process(argv, lab.log(self.key)) for _ in range(self.processes)]
+        return [guard.Process(argv, lab.log(self.key), session=False) for _ in range(self.processes)]
 
 
 class Node(Contestant):
@@ -105,7 +106,7 @@ class Node(Contestant):
 
     def start(self, lab, delay):
         argv = ["node", os.path.join(HERE, "node", "consumer.mjs"), lab.broker.url, self.queue, f"{lab.sink.url}/{delay}"]
-        return [guard.Process(argv, lab.log(self.key)) for _ in range(self.processes)]
+        return [guard.Process(argv, lab.log(self.key), session=False) for _ in range(self.processes)]
 
 
 class Symfony(Contestant):
@@ -120,7 +121,7 @@ class Symfony(Contestant):
 
     def start(self, lab, delay):
         argv = ["php", os.path.join(HERE, "symfony", "worker.php"), lab.broker.url, self.queue, f"{lab.sink.url}/{delay}"]
-        return [guard.Process(argv, lab.log(self.key))]
+        return [guard.Process(argv, lab.log(self.key), session=False)]
 
 
 class Celery(Contestant):
@@ -144,7 +145,7 @@ class Celery(Contestant):
 
     def start(self, lab, delay):
         argv = [PYTHON, "-W", "ignore", "-m", "celery", "-A", "tasks", "worker", "--concurrency", self.processes, "--loglevel", "warning"]
-        return [guard.Process(argv, lab.log(self.key), env=self._environment(lab, delay), cwd=self.folder)]
+        return [guard.Process(argv, lab.log(self.key), env=self._environment(lab, delay), cwd=self.folder, session=False)]
 
 
 ALL = [Workers(1), Bare(1), Workers(2), Bare(2), Node(1), Node(2), Symfony(False), Symfony(True), Celery()]

@@ -75,6 +75,7 @@ class Fleet:
         self.process = None
         self.wrapper = []               # a program and its options that become mih-worker in the end, such as unshare
         self.environment = {}           # for its processes, on top of ours
+        self.session = True             # of its own
         self.sections = {
             "broker": {"url": broker_url, "namespace": "mih", "events_exchange": "moodle.events"},
             "database": {"host": "127.0.0.1", "port": database.port, "user": account.user, "password": account.password,
@@ -103,7 +104,8 @@ class Fleet:
         path = program("mih-worker")
         if not os.access(path, os.X_OK):
             raise ServiceError(f"{path} is not built")
-        self.process = guard.Process([*self.wrapper, path, "--config", self.configuration], self.log, env=dict(os.environ, **self.environment))
+        self.process = guard.Process([*self.wrapper, path, "--config", self.configuration], self.log, env=dict(os.environ, **self.environment),
+                                     session=self.session)
         return self
 
     def alive(self):

@@ -62,7 +62,7 @@ class _Guard:
             self.status[pid] = os.waitstatus_to_exitcode(status)
 
     def spawn(self, request):
-        """Forks and executes one program in a session of its own; its output goes to the file `log`.  There is one thread: fork is safe."""
+        """Forks and executes one program, as a rule in a session of its own; its output goes to the file `log`.  There is one thread: fork is safe."""
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         stdout = os.open(request["stdout"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if request.get("stdout") else log
         reader, writer = os.pipe()          # close-on-exec: carries only the error of a failed exec
@@ -84,7 +84,8 @@ class _Guard:
 
     @staticmethod
     def _become(request, stdout, stderr):
-        os.setsid()
+        if request["session"]:
+            os.setsid()
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
@@ -261,17 +262,17 @@ _client = _Client()
 
 
 class Process:
-    """A program started by the guard, in a session (and so a process group) of its own.
+    """A program started by the guard, in a session (and so a process group) of its own, or in the guard's session.
 
     `log` receives its standard error, and its standard output too unless `stdout` names another file.  Both are appended to.  `stdin` names a file.
     """
 
-    def __init__(self, argv, log, env=None, cwd=None, stdout=None, stdin=None):
+    def __init__(self, argv, log, env=None, cwd=None, stdout=None, stdin=None, session=True):
         self.argv = [str(word) for word in argv]
         self.log = str(log)
         environment = {key: str(value) for key, value in (os.environ if env is None else env).items()}
         self.pid = _client.ask(op="spawn", argv=self.argv, log=self.log, stdout=stdout and str(stdout), env=environment,
-                               cwd=cwd and str(cwd), stdin=stdin and str(stdin))["pid"]
+                               cwd=cwd and str(cwd), stdin=stdin and str(stdin), session=session)["pid"]
         try:
             self._pidfd = os.pidfd_open(self.pid)
         except ProcessLookupError:
