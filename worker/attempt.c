@@ -130,14 +130,9 @@ static void note_result(const struct attempt *a, const struct outcome *outcome)
                         a->begun_ms);
 }
 
-static void on_answer(void *context, const struct outcome *outcome, const char *body,
-                      size_t body_len)
+static void judge(struct attempt *a, const struct outcome *outcome, const char *body,
+                  size_t body_len)
 {
-    struct attempt *a = context;
-    struct lane *lane = a->job->lane;
-
-    lane->active--;
-    lane->ctx->counters.inflight--;
     if (outcome->kind == OUTCOME_CANCELLED) {
         a->job->abandoned = true;
         attempt_end(a);
@@ -151,7 +146,23 @@ static void on_answer(void *context, const struct outcome *outcome, const char *
         delivered(a);
     else
         fail(a, body, body_len);
-    delivery_pump(lane);
+}
+
+static void on_answer(void *context, const struct outcome *outcome, const char *body,
+                      size_t body_len)
+{
+    struct attempt *a = context;
+    struct lane *lane = a->job->lane;
+    struct suspects *suspects = &lane->ctx->suspects;
+    struct suspect_key before = suspects_enter(suspects, a->job->suspect);
+
+    suspects->under_way = (struct suspect_key){{0, 0}};
+    lane->active--;
+    lane->ctx->counters.inflight--;
+    judge(a, outcome, body, body_len);
+    suspects_leave(suspects, before);
+    if (outcome->kind != OUTCOME_CANCELLED)
+        delivery_pump(lane);
 }
 
 /* Out of memory in the middle of a message: its other rules are not started either. */
@@ -262,6 +273,8 @@ static void send(struct attempt *a, const struct service *service)
         snprintf(reason, sizeof reason, "local: the request could not be started: %s",
                  strerror(-r));
         attempt_refuse(a, reason);
+    } else if (suspects_careful(&lane->ctx->suspects)) {
+        lane->ctx->suspects.under_way = a->job->suspect;
     }
 }
 

@@ -407,6 +407,7 @@ static int make_context(struct child *c)
     seenmap_attach(&c->seen);
     c->ctx.seen = c->seen.seen;
     c->ctx.seen_owner = seen_owner(&c->ctx.seen, (unsigned)c->number);
+    suspects_attach(&c->ctx.suspects, (unsigned)c->number);
     names_init(&c->ctx.names, s->broker_namespace, s->broker_events_exchange);
     snprintf(c->connection_name, sizeof c->connection_name, "mih-worker %d/%d", (int)getpid(),
              c->number);

@@ -20,6 +20,7 @@
 enum { TICK_S = 1, ABORT_GRACE_MS = 5000, DRAIN_GRACE_MS = 6000, NEVER = 0 };
 
 static_assert((int)CHILDREN_MAX <= (int)SEEN_OWNERS, "every child can be told apart in the store");
+static_assert((int)CHILDREN_MAX <= (int)SUSPECT_SLOTS, "every child can write down what it does");
 
 /* One number of the fleet. It exists as long as children does, whether it runs or not. */
 struct child {
@@ -214,6 +215,25 @@ static void describe_end(int status, char *ret_text, size_t size)
         snprintf(ret_text, size, "exit %d", WEXITSTATUS(status));
 }
 
+/* Counts the death for the message that the child was working on, if any. */
+static void blame(const struct child *child, int status, bool expected)
+{
+    enum suspect_end end = SUSPECT_ASKED;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        end = expected ? SUSPECT_ASKED : SUSPECT_KILLED;
+    else if (WIFSIGNALED(status) && (WTERMSIG(status) != SIGTERM || !expected))
+        end = SUSPECT_CRASHED;
+    else if (WIFEXITED(status) && WEXITSTATUS(status) != EX_OK)
+        end = SUSPECT_KILLED; /* a library's exit(), if any message was being worked on */
+    unsigned deaths =
+        suspects_ended(child->all->options.suspects, child->number, end, timing_mono_ms());
+    if (deaths > 0)
+        log_warning("a child died while it worked on a message", "child", log_number(child->number),
+                    "deaths", log_number(deaths), "does",
+                    deaths < SUSPECT_DEATHS ? "lets it be tried again" : "lets it be a dead letter",
+                    NULL);
+}
+
 /* Decides what follows on the end of a child; the one place that logs it. */
 static void ended(struct child *child, int status)
 {
@@ -236,6 +256,7 @@ static void ended(struct child *child, int status)
     else
         start_after(child, child->draining ? 0 : restart_delay_ms(child->delay_ms, ran_ms));
     bool expected = c->stopping || child->draining;
+    blame(child, status, expected);
     log_write(expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "child ended", "child",
               log_number(child->number), "child_pid", pid, "how", how, "ran_ms", log_number(ran_ms),
               "does", does, "again_in_ms",

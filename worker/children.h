@@ -15,6 +15,7 @@
 
 #include "dispatcher/seen.h"
 #include "worker/spawn.h"
+#include "worker/suspects.h"
 
 struct event_base;
 struct children;
@@ -26,6 +27,7 @@ struct children_options {
     int64_t silence_ms; /* a child is killed when it is silent for this long */
     int64_t drain_ms;   /* a child that is told to end is killed after this long and 6 s */
     struct seen seen;   /* the store behind spawn.seen_fd: is told of each child that ended */
+    struct suspects *suspects; /* likewise, behind spawn.suspects_fd; borrowed */
 };
 
 struct children_summary {

@@ -10,6 +10,7 @@
 #include "worker/names.h"
 #include "worker/publisher.h"
 #include "worker/settings.h"
+#include "worker/suspects.h"
 #include "worker/transports.h"
 
 struct breakers;
@@ -30,7 +31,9 @@ struct context {
     struct counters counters;
     struct seen seen;    /* delivered pairs, shared by the processes of this host */
     uint32_t seen_owner; /* this process in there */
-    unsigned processes;  /* of the fleet, as the last look found; 0: not known yet */
+    struct suspects suspects;
+    int64_t careful_service; /* whose requests go one at a time now; the others wait their turn */
+    unsigned processes;      /* of the fleet, as the last look found; 0: not known yet */
     /* When the last look at the rules that succeeded began (monotonic ms). */
     int64_t rules_checked_ms;
     bool rules_doubted;  /* some message waits for a newer look: look now */

@@ -116,13 +116,54 @@ static void refuse_message(struct job *job, const char *reason)
     attempt_refuse(a, reason);
 }
 
-void delivery_refuse_large(struct job *job)
+static void refuse_large(struct job *job)
 {
     char reason[100];
 
     snprintf(reason, sizeof reason, "poison: the body has %zu bytes, more than the accepted %zu",
              job->body_len, job->lane->ctx->limits.max_bytes);
     refuse_message(job, reason);
+}
+
+static void know(struct job *job)
+{
+    if (job->suspect.word[1] == 0)
+        suspect_key_make(job->lane->service_id, job->message_id, job->body, job->body_len,
+                         &job->suspect);
+}
+
+/* True when it is a dead letter, for it has killed before. */
+static bool refuse_poison(struct job *job)
+{
+    const struct suspects *suspects = &job->lane->ctx->suspects;
+    char reason[100];
+    unsigned deaths;
+
+    if (!job->returned)
+        return false;
+    know(job);
+    if (!suspects_is_poison(suspects, &job->suspect, job->returns, &deaths))
+        return false;
+    snprintf(reason, sizeof reason,
+             "poison: the worker died %u times while it worked on this message", deaths);
+    refuse_message(job, reason);
+    return true;
+}
+
+void delivery_accept(struct job *job)
+{
+    struct lane *lane = job->lane;
+
+    if (job->body_len > lane->ctx->limits.max_bytes) {
+        refuse_large(job); /* at once: it would hold its memory while it waits */
+    } else if (refuse_poison(job)) {
+        return;
+    } else if (!lane->wanted || job->returns >= DELIVERY_LAST_RETURNS) {
+        delivery_give_back(job);
+    } else {
+        delivery_queue(lane, job);
+        delivery_pump(lane);
+    }
 }
 
 /*
@@ -242,7 +283,7 @@ static bool job_begin(struct job *job)
 }
 
 /* Starts the next rule of the first waiting job; unqueues the job with its last rule. */
-static void start_next(struct lane *lane)
+static void start_rule(struct lane *lane)
 {
     struct job *job = lane->waiting_first;
     const struct service *service;
@@ -272,12 +313,34 @@ static void start_next(struct lane *lane)
     attempt_start(a, service);
 }
 
+static void start_next(struct lane *lane)
+{
+    struct suspects *suspects = &lane->ctx->suspects;
+    struct job *job = lane->waiting_first;
+    struct suspect_key before;
+
+    if (suspects_careful(suspects))
+        know(job);
+    before = suspects_enter(suspects, job->suspect);
+    start_rule(lane);
+    suspects_leave(suspects, before);
+}
+
+/* When the process is careful, one request at a time, of the lane whose turn it is. */
+static bool is_held_back(const struct lane *lane)
+{
+    const struct context *ctx = lane->ctx;
+
+    return suspects_careful(&ctx->suspects) &&
+           (ctx->counters.inflight > 0 || ctx->careful_service != lane->service_id);
+}
+
 /* A lane that stops finishes the message whose first rules have begun, and starts no other. */
 static bool may_start(const struct lane *lane)
 {
     const struct job *job = lane->waiting_first;
 
-    if (!job || lane->active >= lane_limit(lane))
+    if (!job || lane->active >= lane_limit(lane) || is_held_back(lane))
         return false;
     /* The lane itself hears of a breaker that has opened a moment later. */
     if (!job->parsed && breakers_leave(lane->ctx->breakers, lane->service_id) == BREAKER_LEAVE_NONE)

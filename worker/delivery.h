@@ -10,7 +10,14 @@
 struct job;
 struct lane;
 
-enum { DELIVERY_MAX_RETURNS = 10 }; /* half of the service queues' x-delivery-limit */
+/*
+ * Of returns to its queue, which the broker counts: at x-delivery-limit, 20, it takes the message
+ * for poison. That counts whatever a process held that died or lost its connection, so it is the
+ * last resort: poison is found by suspects.h, and sound messages never get there. With so many
+ * returns a message is not given back any more, or not even worked on, but published anew through a
+ * delay queue.
+ */
+enum { DELIVERY_MAX_RETURNS = 10, DELIVERY_LAST_RETURNS = 15 };
 
 /* Puts a job at the end of the lane's waiting queue. */
 void delivery_queue(struct lane *lane, struct job *job);
@@ -22,8 +29,9 @@ struct job *delivery_unqueue(struct lane *lane);
  * abandoned, and gone. */
 void delivery_end(struct job *job);
 
-/* A job that is in no queue, and larger than events may be: a dead letter at once. */
-void delivery_refuse_large(struct job *job);
+/* A job that has just arrived, in no queue: waits for its turn, unless it is larger than events may
+ * be or has killed too many processes (a dead letter at once), or is not to be worked on here. */
+void delivery_accept(struct job *job);
 
 /* A job that is out of its queue: starts nothing more, and drops the job unsettled when what is
  * under way has ended. */

@@ -71,13 +71,16 @@ static void on_published(void *context, enum publish_result result, const char *
 {
     struct attempt *a = context;
     struct followups *d = a->job->lane->letters;
+    struct suspect_key before;
 
     (void)reason;
+    before = suspects_enter(&d->ctx->suspects, a->job->suspect);
     a->republished |= result == PUBLISH_LOST || result == PUBLISH_NACKED;
     if (result == PUBLISH_CONFIRMED)
         end(d, a, FOLLOWUP_SAFE);
     else
         try_later(d, a, result_text[result]);
+    suspects_leave(&d->ctx->suspects, before);
 }
 
 /* The headers of DESIGN 4 and the storage of their texts. */
@@ -200,6 +203,7 @@ static bool may_reject(const struct job *job)
 static void attend(struct followups *d, struct attempt *a)
 {
     struct job *job = a->job;
+    struct suspect_key before = suspects_enter(&d->ctx->suspects, job->suspect);
 
     if (settler_is_stale(&job->lane->settler, job->epoch)) {
         end(d, a, FOLLOWUP_STALE);
@@ -209,6 +213,7 @@ static void attend(struct followups *d, struct attempt *a)
     } else {
         publish(d, a);
     }
+    suspects_leave(&d->ctx->suspects, before);
 }
 
 void followups_add(struct followups *d, struct attempt *a)

@@ -33,6 +33,7 @@ struct intake {
     struct catalog *catalog;
     struct lane **lanes;
     size_t n_lanes, cap_lanes;
+    size_t turn; /* the lane that sends while the process is careful */
     struct lane *by_channel[MAX_CHANNEL + 1];
 };
 
@@ -281,6 +282,18 @@ static void connect_if_due(struct intake *in, int64_t now)
         connect_later(in, "the connecting thread could not be started");
 }
 
+/* Gives the turn to the next lane that has work. */
+static void pass_turn(struct intake *in)
+{
+    for (size_t i = 0; i < in->n_lanes; i++) {
+        in->turn = (in->turn + 1) % in->n_lanes;
+        if (in->lanes[in->turn]->waiting > 0)
+            break;
+    }
+    if (in->n_lanes > 0)
+        in->ctx->careful_service = in->lanes[in->turn]->service_id;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *context)
 {
     struct intake *in = context;
@@ -295,6 +308,8 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
         breakers_release(in->ctx->breakers);
     if (in->ctx->rules_doubted)
         in->hooks.on_hint(in->hooks.context);
+    if (suspects_careful(&in->ctx->suspects))
+        pass_turn(in);
     in->ctx->rules_doubted = false; /* should that look fail, the next poll follows soon */
     for (size_t i = 0; i < in->n_lanes; i++) {
         if (in->lanes[i]->doubts > 0)

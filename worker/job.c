@@ -72,7 +72,8 @@ struct job *job_take(struct bus *bus, const struct bus_message *m, const char *r
     copy_text(job->app_id, sizeof job->app_id, m->app_id);
     job->timestamp = m->timestamp;
     job->returns = bus_header_number(m->headers, RETURNS_HEADER, 0);
-    job->flagged = m->redelivered || bus_header_number(m->headers, REPUBLISHED_HEADER, 0) > 0;
+    job->returned = m->redelivered || job->returns > 0;
+    job->flagged = job->returned || bus_header_number(m->headers, REPUBLISHED_HEADER, 0) > 0;
     if (strcmp(m->exchange, redeliver) == 0 && take_headers(job, m->headers) < 0) {
         job_put(job);
         return NULL;

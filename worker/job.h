@@ -18,6 +18,7 @@
 #include "dispatcher/request.h"
 #include "dispatcher/seen.h"
 #include "dispatcher/verdict.h"
+#include "worker/suspects.h"
 
 struct catalog;
 struct lane;
@@ -38,13 +39,15 @@ struct job {
     char type[JOB_TEXT_SIZE];
     char app_id[JOB_TEXT_SIZE];
     uint64_t timestamp;
-    int64_t only_rule;         /* redelivered for one rule, or 0 */
-    int64_t first_s;           /* first attempt, Unix seconds, or 0 */
-    int64_t attempts;          /* counted so far */
-    int64_t arrived_ms;        /* monotonic */
-    struct replayed *replayed; /* owned; NULL: not of a replay */
-    int64_t returns;           /* how often the broker has counted it as returned to its queue */
-    bool flagged;              /* redelivered or republished: may have been delivered before */
+    int64_t only_rule;          /* redelivered for one rule, or 0 */
+    int64_t first_s;            /* first attempt, Unix seconds, or 0 */
+    int64_t attempts;           /* counted so far */
+    int64_t arrived_ms;         /* monotonic */
+    struct replayed *replayed;  /* owned; NULL: not of a replay */
+    int64_t returns;            /* how often the broker has counted it as returned to its queue */
+    bool returned;              /* the broker gives it away once more */
+    bool flagged;               /* that, or republished: may have been delivered before */
+    struct suspect_key suspect; /* zero: not written down */
 
     bool parsed;
     struct envelope event;

@@ -329,15 +329,6 @@ int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
     job->epoch = lane->settler.epoch;
     job->arrived_ms = timing_mono_ms();
     lane->jobs++;
-    if (m->body_len > lane->ctx->limits.max_bytes) {
-        delivery_refuse_large(job); /* at once: it would hold its memory while it waits */
-        return 0;
-    }
-    if (!lane->wanted) {
-        delivery_give_back(job);
-        return 0;
-    }
-    delivery_queue(lane, job);
-    delivery_pump(lane);
+    delivery_accept(job);
     return 0;
 }

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "worker/childlink.h"
-#include "worker/seenmap.h"
+#include "worker/suspects.h"
+
+enum { N_KEPT = SUSPECTS_FD - CHILDLINK_FD + 1 };
 
 /* In the child from here on: nothing but what signal-safety(7) allows. */
 
@@ -25,15 +27,24 @@ static void reset_signals(const sigset_t *mask)
     sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
-static void keep_descriptors(int link_fd, int seen_fd)
+/* Makes the descriptors number CHILDLINK_FD and up, in this order, and closes all above; -1 leaves
+ * its number closed. */
+static void keep_descriptors(const int *fds, int n)
 {
-    /* By way of higher numbers: each may stand where the other belongs, and dup2() onto itself
+    const int above = CHILDLINK_FD + n;
+    int high[N_KEPT];
+    /* By way of higher numbers: each may stand where another belongs, and dup2() onto itself
      * would leave close-on-exec set. */
-    int link = fcntl(link_fd, F_DUPFD, SEENMAP_FD + 1);
-    int seen = seen_fd >= 0 ? fcntl(seen_fd, F_DUPFD, SEENMAP_FD + 1) : -1;
-    if (link < 0 || dup2(link, CHILDLINK_FD) < 0 || (seen_fd >= 0 && dup2(seen, SEENMAP_FD) < 0))
-        _exit(EX_OSERR);
-    if (close_range(seen_fd >= 0 ? SEENMAP_FD + 1 : SEENMAP_FD, UINT_MAX, 0) != 0)
+    for (int i = 0; i < n; i++) {
+        high[i] = fds[i] >= 0 ? fcntl(fds[i], F_DUPFD, above) : -1;
+        if (fds[i] >= 0 && high[i] < 0)
+            _exit(EX_OSERR);
+    }
+    for (int i = 0; i < n; i++)
+        if (high[i] >= 0 ? dup2(high[i], CHILDLINK_FD + i) < 0
+                         : close(CHILDLINK_FD + i) < 0 && errno != EBADF)
+            _exit(EX_OSERR);
+    if (close_range((unsigned)above, UINT_MAX, 0) != 0)
         _exit(EX_OSERR);
 }
 
@@ -44,7 +55,7 @@ static void become_child(const struct spawn_options *options, char *const argume
         _exit(EX_OSERR);
     if (getppid() != parent) /* it died before the line above */
         _exit(EX_OK);
-    keep_descriptors(link_fd, options->seen_fd);
+    keep_descriptors((const int[N_KEPT]){link_fd, options->seen_fd, options->suspects_fd}, N_KEPT);
     reset_signals(mask);
     execv(options->program, arguments);
     _exit(EX_OSERR);

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "worker/children.h"
@@ -24,6 +25,8 @@ struct supervisor {
     struct children *children;
     struct seenmap seen;
     struct seenmap former; /* the one before, as long as children use it */
+    struct suspects suspects;
+    int suspects_fd;
     struct event signals[N_SIGNALS];
     char status[160]; /* as last told */
     bool said_ready;
@@ -197,10 +200,13 @@ static int watch_signals(struct supervisor *s)
 static int open_all(struct supervisor *s)
 {
     seenmap_make(s->settings->worker_seen_file, s->settings->worker_seen_entries, &s->seen);
+    suspects_make(&s->suspects, &s->suspects_fd);
     struct children_options options = {
         .spawn = {.program = s->options->program,
                   .config_path = s->options->config_path,
-                  .seen_fd = s->seen.fd},
+                  .seen_fd = s->seen.fd,
+                  .suspects_fd = s->suspects_fd},
+        .suspects = &s->suspects,
         .seen = s->seen.seen,
         .silence_ms = s->settings->worker_watchdog_ms,
         .drain_ms = s->settings->worker_drain_timeout_ms,
@@ -221,6 +227,9 @@ static void close_all(struct supervisor *s)
         event_base_free(s->base);
     seenmap_release(&s->seen);
     seenmap_release(&s->former);
+    suspects_release(&s->suspects);
+    if (s->suspects_fd >= 0)
+        close(s->suspects_fd);
 }
 
 int supervisor_run(const struct supervisor_options *options, struct settings *settings)

@@ -172,7 +172,7 @@ class Life(Supervised):
         self.process.wait()
         self.wait(lambda: len(self.lines("end")) == 2, "both children end")
 
-    def test_children_inherit_no_descriptor_but_the_link_and_the_store(self):
+    def test_children_inherit_no_descriptor_but_the_link_the_store_and_what_they_work_on(self):
         self.configure(processes=1)
         self.launch()
         self.ready()
@@ -180,7 +180,8 @@ class Life(Supervised):
         open_ones = {int(name): os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
         self.assertTrue(open_ones.pop(3).startswith("socket:"), open_ones)
         self.assertTrue(open_ones.pop(4).startswith("/memfd:mih-seen"), open_ones)
-        self.assertTrue(set(open_ones) <= {0, 1, 2, 5, 6}, open_ones)  # 5 log, 6 signalfd
+        self.assertTrue(open_ones.pop(5).startswith("/memfd:mih-suspects"), open_ones)
+        self.assertTrue(set(open_ones) <= {0, 1, 2, 6, 7}, open_ones)  # 6 log, 7 signalfd
         self.stop()
 
 

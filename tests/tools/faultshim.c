@@ -6,7 +6,8 @@
  *   hang     one child's event loop never comes back from its next wait
  *   badack   the next acknowledgement names a delivery that never was (channel error 406)
  *
- * And without a file: a request whose body holds MIH-CRASH kills the process that would send it.
+ * And without a file: a request whose body holds MIH-CRASH kills the process that would send it,
+ * one whose body holds MIH-ANSWER the process that reads its answer.
  */
 #include <amqp.h>
 #include <amqp_framing.h>
@@ -21,11 +22,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define SHIM __attribute__((visibility("default")))
 
-enum { WRONG_TAG = 1000000 };
+enum { WRONG_TAG = 1000000, MAX_FD = 1024 };
 
 /* The library's own function: a name, looked up behind this library. */
 static void *behind(const char *name)
@@ -80,6 +82,31 @@ SHIM int amqp_send_method(amqp_connection_state_t state, amqp_channel_t channel,
     if (id == AMQP_BASIC_ACK_METHOD && takes("badack"))
         ((amqp_basic_ack_t *)decoded)->delivery_tag += WRONG_TAG;
     return real(state, channel, id, decoded);
+}
+
+/* Sockets on which a request was sent whose answer kills. */
+static bool deadly[MAX_FD];
+
+SHIM ssize_t send(int fd, const void *bytes, size_t len, int flags)
+{
+    static ssize_t (*real)(int, const void *, size_t, int);
+    if (!real)
+        *(void **)&real = behind("send");
+    if (fd >= 0 && fd < MAX_FD)
+        deadly[fd] = len > 5 && memcmp(bytes, "POST ", 5) == 0 &&
+                     memmem(bytes, len, "MIH-ANSWER", strlen("MIH-ANSWER")) != NULL;
+    return real(fd, bytes, len, flags);
+}
+
+SHIM ssize_t recv(int fd, void *bytes, size_t len, int flags)
+{
+    static ssize_t (*real)(int, void *, size_t, int);
+    if (!real)
+        *(void **)&real = behind("recv");
+    ssize_t n = real(fd, bytes, len, flags);
+    if (n > 0 && fd >= 0 && fd < MAX_FD && deadly[fd])
+        abort();
+    return n;
 }
 
 #undef curl_easy_setopt
