@@ -4,7 +4,7 @@
 
 #include "common/timing.h"
 
-enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS, GRID_UNIT_MS = 100 };
+enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS, GRID_UNIT_MS = 10, GRID_PERCENT = 118 };
 
 static const int long_steps_ms[RETRY_LONG_STEPS] = {
     1 * MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS, 2 * HOUR_MS,  5 * HOUR_MS,
@@ -48,7 +48,7 @@ void retry_plan_make(const struct retry_policy *policy, const struct verdict *ve
 /* The longest step that may follow. */
 static int64_t next_step(int64_t step)
 {
-    int64_t next = step * 13 / 10 / GRID_UNIT_MS * GRID_UNIT_MS;
+    int64_t next = step * GRID_PERCENT / 100 / GRID_UNIT_MS * GRID_UNIT_MS;
     return next < RETRY_GRID_LAST_MS ? next : RETRY_GRID_LAST_MS;
 }
 

@@ -10,9 +10,10 @@
  * attempt of all waits as the first retry would.
  *
  * The wait is served by the broker, in one queue for each step of a grid: from 1 s to 24 h, each
- * step at most 1.3 times the one before, in as few steps as whole tenths of a second allow. A
- * wait gets the step that is never early, and so less than 30 % late. Only outside of the grid is
- * that not so: what is shorter waits 1 s, what is longer waits 24 h.
+ * step at most 1.18 times the one before, in as few steps as possible. A wait gets the step that is
+ * never early, and so less than 18 % late, which leaves the broker 2 % of what a service may expect
+ * after its Retry-After. Only outside of the grid is that not so: what is shorter waits 1 s, what
+ * is longer waits 24 h.
  *
  * Pure: randomness comes in, nothing is kept.
  */
@@ -26,7 +27,7 @@
 
 enum {
     RETRY_LONG_STEPS = 9,
-    RETRY_GRID_STEPS = 45,
+    RETRY_GRID_STEPS = 70,
     RETRY_GRID_FIRST_MS = 1000,
     RETRY_GRID_LAST_MS = 24 * 60 * 60 * 1000,
 };

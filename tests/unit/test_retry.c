@@ -194,9 +194,9 @@ static void the_grid_goes_from_a_second_to_a_day_in_the_fewest_steps(void **stat
     assert_int_equal(retry_grid_at(RETRY_GRID_STEPS - 1), 24 * HOUR);
     for (unsigned i = 1; i < RETRY_GRID_STEPS; i++) {
         int64_t before = retry_grid_at(i - 1), step = retry_grid_at(i);
-        if (step <= before || step * 10 > before * 13 || step % 100 != 0)
+        if (step <= before || step * 100 > before * 118 || step % 10 != 0)
             fail_msg("step %u: %lld after %lld", i, (long long)step, (long long)before);
-        reach *= i < RETRY_GRID_STEPS - 1 ? 1.3 : 1;
+        reach *= i < RETRY_GRID_STEPS - 1 ? 1.18 : 1;
     }
     assert_true(reach < 24.0 * HOUR); /* one step fewer cannot reach it, however they are cut */
 }
@@ -218,7 +218,7 @@ static void any_delay_gets_the_step_that_is_never_early_and_hardly_late(void **s
         int64_t step = retry_grid_step(delay);
         while (retry_grid_at(index) < delay)
             index++;
-        if (step != retry_grid_at(index) || step < delay || step * 10 > delay * 13)
+        if (step != retry_grid_at(index) || step < delay || step * 100 > delay * 118)
             fail_msg("%lld: %lld", (long long)delay, (long long)step);
     }
     for (unsigned i = 0; i < RETRY_GRID_STEPS; i++) {
