@@ -51,8 +51,13 @@ class Lock:
         path = os.path.join(hub.folder, "lock.sql")
         with open(path, "w", encoding="utf-8") as stream:
             stream.write("LOCK TABLES " + ", ".join(f"`{table}` WRITE" for table in tables) + f";\nSELECT SLEEP({seconds});\n")
+        self.root = hub.database
         self.process = guard.Process(["mariadb", "--no-defaults", "--user=root", f"--socket={hub.database.server.socket}", hub.database.database],
                                      os.path.join(hub.folder, "lock.log"), stdin=path)
+
+    def holds(self):
+        """Whether it has the lock: it sleeps behind it."""
+        return self.root.query("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User sleep'")[0][0] not in ("0", 0)
 
     def close(self):
         """Lets go."""
@@ -64,7 +69,7 @@ def locked(trial):
     """Not one delivery waits for it."""
     hub = trial.loaded()
     lock = trial.also_close(Lock(hub, 15))
-    time.sleep(1)
+    wait_until(lock.holds, 10, "the lock", every=0.1)
     hub.publish(trial.events, wait=False, rate=trial.events // 5)
     hub.publications[0].wait()
     hub.wait_done(stall=8)

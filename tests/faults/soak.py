@@ -4,7 +4,7 @@ import random
 import signal
 import time
 
-from case import CREATED, HELD, VIEWED, case, log_of, set_service
+from case import CREATED, HELD, VIEWED, breaker, case, log_of, set_service, wait_log
 from services import MariaDB, RabbitMQ, wait_until
 from tcpproxy import Proxy
 
@@ -41,26 +41,29 @@ class World:
 
     def partition(self):
         """Case 9."""
+        before = log_of(self.hub).count("consuming connection lost")
         self.proxy.hold()
-        time.sleep(8)
+        wait_log(self.hub, "consuming connection lost", 60, before + 1)
         self.proxy.release()
 
     def memory_alarm(self):
         """Case 12."""
         self.broker.ctl("set_vm_memory_high_watermark", "0.0000001")
-        time.sleep(5)
+        wait_until(lambda: "resource_limit" in self.broker.ctl("eval", "rabbit_alarm:get_alarms()."), 60, "the broker to raise it", every=0.5)
         self.broker.ctl("set_vm_memory_high_watermark", "0.4")
 
     def database_down(self):
         """Case 21."""
+        before = log_of(self.hub).count("database away")
         self.database.kill9()
-        time.sleep(5)
+        wait_log(self.hub, "database away", 60, before + 1)
         self.database.start()
 
     def service_down(self):
         """Case 28."""
+        self.load(EVERY_S)
         set_service(self.hub, self.service, base_url="http://127.0.0.1:1/")
-        time.sleep(8)
+        wait_until(lambda: breaker(self.hub, self.service) == "open", 60, "the breaker to open", every=0.2)
         set_service(self.hub, self.service, base_url=self.hub.sink.url + "/fast")
 
     def load(self, seconds):

@@ -106,7 +106,7 @@ def stopped(trial):
         publication.wait()
         wanted = hub.wanted()
         wait_until(lambda: wanted <= set(hub.delivered()), 60, "the other process to deliver everything")
-        time.sleep(2)                   # what it held was redelivered; now it comes back
+        wait_until(lambda: all(hub.rabbit.consumers(hub.fleet.queue(s)) == 1 for s in hub.services), 60, "the broker to give the stopped process up")
     finally:
         os.kill(child, signal.SIGCONT)
     trial.cleared()
