@@ -251,6 +251,15 @@ class HubTest(unittest.TestCase):
         self.addCleanup(self._tell_log, hub)
         return hub
 
+    def loaded(self, processes=2, **options):
+        """A hub that works: two services, five wildcard and exact rules, two processes."""
+        hub = self.hub(processes=processes, **options)
+        fast, slow = hub.service(), hub.service(hub.sink.url + "/wait-20", max_concurrency=32)
+        viewed, created = r"\core\event\course_viewed", r"\core\event\user_created"
+        for service, name in ((fast, viewed), (fast, r"\mod_quiz\event\*"), (fast, created), (slow, viewed), (slow, r"\core\event\*")):
+            hub.rule(service, name)
+        return hub.start()
+
     def _tell_log(self, hub):
         """Shows the fleet's log when the test fails."""
         outcome = getattr(self, "_outcome", None)

@@ -120,14 +120,6 @@ class Copies(Dedup):
 class Redelivered(Dedup):
     """The broker gives a message again, because no acknowledgement has reached it."""
 
-    def loaded(self, processes=2, **options):
-        """A hub that works: two services, five rules, two processes."""
-        hub = self.hub(processes=processes, **options)
-        fast, slow = hub.service(), hub.service(hub.sink.url + "/wait-20", max_concurrency=32)
-        for service, name in ((fast, VIEWED), (fast, r"\mod_quiz\event\*"), (fast, CREATED), (slow, VIEWED), (slow, r"\core\event\*")):
-            hub.rule(service, name)
-        return hub.start()
-
     def own_broker(self):
         """A broker that may be stopped."""
         broker = services.RabbitMQ()

@@ -21,15 +21,6 @@ class Case(shared.HubTest):
 
     seconds = 400
 
-    def loaded(self, processes=2, **options):
-        """A hub that works: two services, wildcard and exact rules, two processes."""
-        hub = self.hub(processes=processes, **options)
-        fast, slow = hub.service(), hub.service(hub.sink.url + "/wait-20", max_concurrency=32)
-        for service, name in ((fast, VIEWED), (fast, r"\mod_quiz\event\*"), (fast, r"\core\event\user_created"), (slow, VIEWED),
-                              (slow, r"\core\event\*")):
-            hub.rule(service, name)
-        return hub.start()
-
     def stream(self, hub, rate=4000):
         """Publishes EVENTS in the background, about five seconds long, and waits until the fleet has begun."""
         publication = hub.publish(EVENTS, wait=False, rate=rate)
