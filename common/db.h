@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct db;
 
@@ -49,6 +50,23 @@ struct db_value {
     int64_t number;
     bool null;
 };
+
+static inline struct db_value db_of_number(int64_t number)
+{
+    return (struct db_value){.number = number};
+}
+
+/* NULL when it is not positive: an id or time that there is not. */
+static inline struct db_value db_of_number_or_null(int64_t number)
+{
+    return (struct db_value){.number = number, .null = number <= 0};
+}
+
+/* The text is borrowed; NULL for NULL. */
+static inline struct db_value db_of_text(const char *text)
+{
+    return (struct db_value){.text = text, .len = text ? strlen(text) : 0, .null = !text};
+}
 
 /* One row of a result; the columns are texts (NULL for SQL NULL), valid during the call. */
 struct db_row {

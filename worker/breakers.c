@@ -75,21 +75,11 @@ static struct entry *find_or_add(struct breakers *b, int64_t service_id)
     return e;
 }
 
-static struct db_value number(int64_t value)
-{
-    return (struct db_value){.number = value};
-}
-
-static struct db_value text(const char *value)
-{
-    return (struct db_value){.text = value, .len = strlen(value)};
-}
-
 static int run_open(struct change *c, struct db *db)
 {
-    const struct db_value insert[] = {number(c->service_id)};
-    const struct db_value update[] = {number(c->failures), number(c->retry_in_s),
-                                      number(c->service_id)};
+    const struct db_value insert[] = {db_of_number(c->service_id)};
+    const struct db_value update[] = {db_of_number(c->failures), db_of_number(c->retry_in_s),
+                                      db_of_number(c->service_id)};
     int r = db_query(db, "INSERT IGNORE INTO {local_integrationhub_cb} (serviceid) VALUES (?)",
                      insert, 1, NULL, NULL, NULL);
 
@@ -105,8 +95,8 @@ static int run_open(struct change *c, struct db *db)
 
 static int run_claim(struct change *c, struct db *db)
 {
-    const struct db_value values[] = {text(c->holder), number(c->service_id),
-                                      number(PROBE_LEASE_S)};
+    const struct db_value values[] = {db_of_text(c->holder), db_of_number(c->service_id),
+                                      db_of_number(PROBE_LEASE_S)};
 
     return db_query(db,
                     "UPDATE {local_integrationhub_cb} SET state = 'halfopen', holder = ?,"
@@ -119,7 +109,7 @@ static int run_claim(struct change *c, struct db *db)
 /* Adds nothing but a new second: a row that has it already counts as changed all the same. */
 static int run_renew(struct change *c, struct db *db)
 {
-    const struct db_value values[] = {number(c->service_id), text(c->holder)};
+    const struct db_value values[] = {db_of_number(c->service_id), db_of_text(c->holder)};
 
     return db_query(db,
                     "UPDATE {local_integrationhub_cb} SET timemodified = UNIX_TIMESTAMP()"
@@ -129,7 +119,7 @@ static int run_renew(struct change *c, struct db *db)
 
 static int run_close(struct change *c, struct db *db)
 {
-    const struct db_value values[] = {number(c->service_id), text(c->holder)};
+    const struct db_value values[] = {db_of_number(c->service_id), db_of_text(c->holder)};
 
     return db_query(db,
                     "UPDATE {local_integrationhub_cb} SET state = 'closed', failure_count = 0,"
@@ -140,8 +130,8 @@ static int run_close(struct change *c, struct db *db)
 
 static int run_reopen(struct change *c, struct db *db)
 {
-    const struct db_value values[] = {number(c->retry_in_s), number(c->service_id),
-                                      text(c->holder)};
+    const struct db_value values[] = {db_of_number(c->retry_in_s), db_of_number(c->service_id),
+                                      db_of_text(c->holder)};
 
     return db_query(db,
                     "UPDATE {local_integrationhub_cb} SET state = 'open',"
@@ -153,7 +143,7 @@ static int run_reopen(struct change *c, struct db *db)
 
 static int run_release(struct change *c, struct db *db)
 {
-    const struct db_value values[] = {number(c->service_id), text(c->holder)};
+    const struct db_value values[] = {db_of_number(c->service_id), db_of_text(c->holder)};
 
     return db_query(db,
                     "UPDATE {local_integrationhub_cb} SET state = 'open', holder = NULL,"

@@ -47,11 +47,6 @@ struct heartbeat {
     char reason[256];  /* last failure logged */
 };
 
-static struct db_value text(const char *value)
-{
-    return (struct db_value){.text = value, .len = strlen(value)};
-}
-
 static struct db_value number(uint64_t value)
 {
     return (struct db_value){.number = value > INT64_MAX ? INT64_MAX : (int64_t)value};
@@ -61,9 +56,10 @@ static struct db_value number(uint64_t value)
 static int update_row(const struct beat *b, struct db *db, uint64_t *ret_rows)
 {
     const struct db_value values[] = {
-        number((uint64_t)b->progress_s), number(b->counters.inflight), number(b->counters.received),
-        number(b->counters.delivered),   number(b->counters.skipped),  number(b->counters.dead),
-        number((uint64_t)b->memory),     text(b->identity.instance),
+        number((uint64_t)b->progress_s), number(b->counters.inflight),
+        number(b->counters.received),    number(b->counters.delivered),
+        number(b->counters.skipped),     number(b->counters.dead),
+        number((uint64_t)b->memory),     db_of_text(b->identity.instance),
     };
     return db_query(db,
                     "UPDATE {local_integrationhub_worker} SET timeseen = UNIX_TIMESTAMP(),"
@@ -75,8 +71,8 @@ static int update_row(const struct beat *b, struct db *db, uint64_t *ret_rows)
 static int insert_row(const struct beat *b, struct db *db)
 {
     const struct db_value values[] = {
-        text(b->identity.instance),        text(b->identity.host),
-        number((uint64_t)b->identity.pid), text(MIH_VERSION),
+        db_of_text(b->identity.instance),  db_of_text(b->identity.host),
+        number((uint64_t)b->identity.pid), db_of_text(MIH_VERSION),
         number((uint64_t)b->up_s),         number((uint64_t)b->progress_s),
         number(b->counters.inflight),      number(b->counters.received),
         number(b->counters.delivered),     number(b->counters.skipped),
@@ -108,7 +104,7 @@ static int run_beat(struct store_job *job, struct db *db)
 
 static int run_farewell(struct store_job *job, struct db *db)
 {
-    const struct db_value instance = text(((struct beat *)job)->identity.instance);
+    const struct db_value instance = db_of_text(((struct beat *)job)->identity.instance);
     return db_query(db, "DELETE FROM {local_integrationhub_worker} WHERE instance = ?", &instance,
                     1, NULL, NULL, NULL);
 }

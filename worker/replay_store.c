@@ -23,21 +23,6 @@ const char *replay_action_name(enum replay_action action)
     return action_names[action];
 }
 
-static struct db_value number(int64_t value)
-{
-    return (struct db_value){.number = value};
-}
-
-static struct db_value number_or_null(int64_t value)
-{
-    return (struct db_value){.number = value, .null = value == 0};
-}
-
-static struct db_value text(const char *value)
-{
-    return (struct db_value){.text = value, .len = strlen(value)};
-}
-
 static struct db_value text_or_null(const char *value)
 {
     return (struct db_value){.text = *value ? value : NULL, .len = strlen(value), .null = !*value};
@@ -112,7 +97,7 @@ int replay_store_next(struct db *db, struct replay *ret_replay)
 
 int replay_store_read(struct db *db, int64_t id, struct replay *ret_replay)
 {
-    const struct db_value values[] = {number(id)};
+    const struct db_value values[] = {db_of_number(id)};
 
     return read_one(db, "SELECT " COLUMNS " FROM {local_integrationhub_replay} WHERE id = ?",
                     values, 1, ret_replay);
@@ -130,20 +115,20 @@ int replay_store_add(struct db *db, const struct replay *replay, int64_t *ret_id
 {
     const struct replay_filter *f = &replay->filter;
     const struct db_value values[] = {
-        text(action_names[replay->action]),
-        text(replay->as_sent ? "sent" : "render"),
-        number_or_null(f->service_id),
-        number_or_null(f->rule_id),
+        db_of_text(action_names[replay->action]),
+        db_of_text(replay->as_sent ? "sent" : "render"),
+        db_of_number_or_null(f->service_id),
+        db_of_number_or_null(f->rule_id),
         text_or_null(f->message_id),
         text_or_null(f->event_name),
         text_or_null(f->reason),
-        number_or_null(f->from_s),
-        number_or_null(f->to_s),
-        number(replay->rate),
-        number_or_null(replay->max_count),
-        number(replay->canary),
-        number(replay->stop_after),
-        number(replay->dry_run),
+        db_of_number_or_null(f->from_s),
+        db_of_number_or_null(f->to_s),
+        db_of_number(replay->rate),
+        db_of_number_or_null(replay->max_count),
+        db_of_number(replay->canary),
+        db_of_number(replay->stop_after),
+        db_of_number(replay->dry_run),
     };
     int r = db_query(db,
                      "INSERT INTO {local_integrationhub_replay} (action, mode, serviceid, ruleid,"
@@ -157,7 +142,7 @@ int replay_store_add(struct db *db, const struct replay *replay, int64_t *ret_id
 
 int replay_store_start(struct db *db, int64_t id)
 {
-    const struct db_value values[] = {number(id)};
+    const struct db_value values[] = {db_of_number(id)};
 
     return db_query(db,
                     "UPDATE {local_integrationhub_replay} SET state = 'running',"
@@ -169,7 +154,7 @@ int replay_store_start(struct db *db, int64_t id)
 
 static int count_failed(struct db *db, int64_t id, int64_t *ret_failed)
 {
-    const struct db_value values[] = {number(id)};
+    const struct db_value values[] = {db_of_number(id)};
 
     return db_query(db,
                     "SELECT COUNT(*) FROM {local_integrationhub_dlq}"
@@ -179,8 +164,8 @@ static int count_failed(struct db *db, int64_t id, int64_t *ret_failed)
 
 static int write_counts(struct db *db, const struct replay *r)
 {
-    const struct db_value values[] = {number(r->matched), number(r->moved), number(r->failed),
-                                      number(r->id)};
+    const struct db_value values[] = {db_of_number(r->matched), db_of_number(r->moved),
+                                      db_of_number(r->failed), db_of_number(r->id)};
 
     return db_query(db,
                     "UPDATE {local_integrationhub_replay} SET matched = ?, moved = ?, failed = ?,"
@@ -198,7 +183,7 @@ static int on_state(void *context, const struct db_row *row)
 
 int replay_store_progress(struct db *db, struct replay *replay)
 {
-    const struct db_value id[] = {number(replay->id)};
+    const struct db_value id[] = {db_of_number(replay->id)};
     int r = 0;
 
     if (replay->action == REPLAY_REPLAY)
@@ -214,7 +199,8 @@ int replay_store_progress(struct db *db, struct replay *replay)
 int replay_store_end(struct db *db, const struct replay *replay, const char *state,
                      const char *error)
 {
-    const struct db_value values[] = {text(state), text_or_null(error), number(replay->id)};
+    const struct db_value values[] = {db_of_text(state), text_or_null(error),
+                                      db_of_number(replay->id)};
     int r = write_counts(db, replay);
 
     if (r < 0)
@@ -259,7 +245,7 @@ static bool is_number(const char *words)
 
 int replay_store_service(struct db *db, const char *words, int64_t *ret_id)
 {
-    const struct db_value values[] = {text(words)};
+    const struct db_value values[] = {db_of_text(words)};
     struct service_search found = {0};
     int r = db_query(db, "SELECT id FROM {local_integrationhub_svc} WHERE name = ?", values, 1,
                      on_service, &found, NULL);
@@ -322,7 +308,7 @@ int replay_store_services(struct db *db, int64_t **ret_ids, size_t *ret_n)
 
 int replay_store_lock(struct db *db, const char *space)
 {
-    const struct db_value values[] = {text(space)};
+    const struct db_value values[] = {db_of_text(space)};
     int64_t held = 0;
     int r = db_query(db,
                      "SELECT IF(IS_USED_LOCK(name) <=> CONNECTION_ID(), 1, GET_LOCK(name, 0))"
