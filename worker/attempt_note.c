@@ -41,6 +41,8 @@ void attempt_note(const struct attempt *a, enum attempt_news news)
                       .first_s = job->first_s,
                       .died_s = a->died_s,
                       .replay_id = job->replayed ? job->replayed->id : 0,
+                      .was_ruleless = news == ATTEMPT_DIED && job->replayed &&
+                                      job->replayed->ruleless && attempt_rule(a) > 0,
                       .message_id = job_message_id(job),
                       .event_name = *job->event.eventname ? job->event.eventname : job->type,
                       .reason = a->verdict.reason,

@@ -142,24 +142,9 @@ static int chunk_fill(struct chunk *c, const struct dead_row *rows, size_t n, si
     return 0;
 }
 
-static struct db_value number(int64_t value)
-{
-    return (struct db_value){.number = value};
-}
-
-static struct db_value number_or_null(int64_t value)
-{
-    return (struct db_value){.number = value, .null = value <= 0};
-}
-
-static struct db_value text_value(const char *text)
-{
-    return (struct db_value){.text = text, .len = text ? strlen(text) : 0, .null = !text};
-}
-
 static struct db_value text_or_empty(const char *text)
 {
-    return text_value(text ? text : "");
+    return db_of_text(text ? text : "");
 }
 
 static int64_t clamped(int64_t attempts)
@@ -189,7 +174,7 @@ static int find_rows(struct chunk *c, struct db *db)
                    " WHERE messageid IN (");
     for (size_t i = 0; i < c->n; i++) {
         buf_adds(&sql, i > 0 ? ",?" : "?");
-        values[i] = text_value(c->entries[i].text[MESSAGE]);
+        values[i] = db_of_text(c->entries[i].text[MESSAGE]);
     }
     buf_adds(&sql, ") ORDER BY id");
     r = buf_error(&sql);
@@ -211,20 +196,20 @@ static void insert_values(const struct change *change, const struct entry *e,
     const struct dead_row *row = e->row;
     const struct db_value values[COLUMNS] = {
         text_or_empty(e->text[EVENT]),
-        number(row->service_id),
-        text_value(e->text[PAYLOAD]),
-        text_value(e->text[REASON]),
-        number_or_null(row->died_s),
-        text_value(e->text[MESSAGE] && *e->text[MESSAGE] ? e->text[MESSAGE] : NULL),
-        number_or_null(row->rule_id),
-        text_value(e->text[ENDPOINT]),
-        text_value(e->text[METHOD]),
-        number(clamped(row->attempts)),
-        number_or_null(row->status),
-        text_value(e->text[RESPONSE]),
-        text_value(change->state),
-        number_or_null(row->first_s),
-        number_or_null(replay_of(change, e)),
+        db_of_number(row->service_id),
+        db_of_text(e->text[PAYLOAD]),
+        db_of_text(e->text[REASON]),
+        db_of_number_or_null(row->died_s),
+        db_of_text(e->text[MESSAGE] && *e->text[MESSAGE] ? e->text[MESSAGE] : NULL),
+        db_of_number_or_null(row->rule_id),
+        db_of_text(e->text[ENDPOINT]),
+        db_of_text(e->text[METHOD]),
+        db_of_number(clamped(row->attempts)),
+        db_of_number_or_null(row->status),
+        db_of_text(e->text[RESPONSE]),
+        db_of_text(change->state),
+        db_of_number_or_null(row->first_s),
+        db_of_number_or_null(replay_of(change, e)),
     };
 
     memcpy(ret_values, values, sizeof values);
@@ -265,19 +250,19 @@ static int update_details(const struct change *change, const struct entry *e)
 {
     const struct dead_row *row = e->row;
     const struct db_value values[] = {
-        text_value(e->text[EVENT]),
-        text_value(e->text[PAYLOAD]),
-        text_value(e->text[REASON]),
-        number_or_null(row->died_s),
-        text_value(e->text[ENDPOINT]),
-        text_value(e->text[METHOD]),
-        number(clamped(row->attempts)),
-        number_or_null(row->status),
-        text_value(e->text[RESPONSE]),
-        number_or_null(row->first_s),
-        number(e->id),
-        number(change->overtaken),
-        number(row->died_s),
+        db_of_text(e->text[EVENT]),
+        db_of_text(e->text[PAYLOAD]),
+        db_of_text(e->text[REASON]),
+        db_of_number_or_null(row->died_s),
+        db_of_text(e->text[ENDPOINT]),
+        db_of_text(e->text[METHOD]),
+        db_of_number(clamped(row->attempts)),
+        db_of_number_or_null(row->status),
+        db_of_text(e->text[RESPONSE]),
+        db_of_number_or_null(row->first_s),
+        db_of_number(e->id),
+        db_of_number(change->overtaken),
+        db_of_number(row->died_s),
     };
 
     return db_query(change->db,
@@ -296,8 +281,8 @@ static int update_state(const struct change *change, const struct entry *e)
 {
     const int64_t replay = replay_of(change, e);
     const struct db_value values[] = {
-        text_value(change->state), number_or_null(replay), number(e->id),
-        number(change->overtaken), number(e->row->died_s), number(replay),
+        db_of_text(change->state),       db_of_number_or_null(replay), db_of_number(e->id),
+        db_of_number(change->overtaken), db_of_number(e->row->died_s), db_of_number(replay),
     };
 
     return db_query(change->db,
@@ -318,8 +303,8 @@ static int update_states_of(const struct change *change, struct chunk *c, int64_
     struct buf sql;
     int r;
 
-    values[0] = text_value(change->state);
-    values[1] = number_or_null(replay);
+    values[0] = db_of_text(change->state);
+    values[1] = db_of_number_or_null(replay);
     buf_init(&sql, STATEMENT_BYTES);
     buf_adds(&sql, "UPDATE {local_integrationhub_dlq} SET state = ?,"
                    " replayid = COALESCE(?, replayid), timemodified = UNIX_TIMESTAMP()"
@@ -330,13 +315,13 @@ static int update_states_of(const struct change *change, struct chunk *c, int64_
         if (e->id == 0 || e->updated || replay_of(change, e) != replay)
             continue;
         buf_adds(&sql, n > 2 ? ",?" : "?");
-        values[n++] = number(e->id);
+        values[n++] = db_of_number(e->id);
         e->updated = true;
     }
     buf_adds(&sql, ")");
     if (change->replay_id == 0 && replay > 0) {
         buf_adds(&sql, " AND COALESCE(replayid, 0) <= ?");
-        values[n++] = number(replay);
+        values[n++] = db_of_number(replay);
     }
     r = buf_error(&sql);
     if (r == 0)
@@ -372,6 +357,30 @@ static int update_each(const struct change *change, const struct chunk *c)
     return r;
 }
 
+/* Rows of letters without a rule become those of their successors; of none twice. */
+static int hand_on(const struct change *change, const struct chunk *c)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < c->n && r >= 0; i++) {
+        const struct entry *e = &c->entries[i];
+        const struct db_value values[] = {
+            db_of_number(e->row->rule_id),
+            db_of_text(e->text[MESSAGE]),
+            db_of_number(e->row->service_id),
+            db_of_number(e->row->replay_id),
+        };
+
+        if (change->overtaken && e->row->was_ruleless)
+            r = db_query(change->db,
+                         "UPDATE {local_integrationhub_dlq} SET ruleid = ? WHERE messageid = ?"
+                         " AND ruleid IS NULL AND serviceid = ? AND replayid = ?"
+                         " AND state = 'replayed'",
+                         values, sizeof values / sizeof values[0], NULL, NULL, NULL);
+    }
+    return r;
+}
+
 static int statement(struct db *db, const char *sql)
 {
     return db_query(db, sql, NULL, 0, NULL, NULL, NULL);
@@ -388,9 +397,11 @@ static int write_found(const struct change *change, struct chunk *c)
 static int write_chunk(const struct change *change, struct chunk *c)
 {
     struct db *db = change->db;
-    int r = find_rows(c, db);
+    int r = hand_on(change, c);
     int end;
 
+    if (r >= 0)
+        r = find_rows(c, db);
     if (r >= 0)
         r = statement(db, "SET autocommit = 0");
     if (r < 0)

@@ -16,6 +16,7 @@
 #ifndef MIH_WORKER_DEADINDEX_H
 #define MIH_WORKER_DEADINDEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,7 @@ struct dead_row {
     int64_t first_s;
     int64_t died_s;
     int64_t replay_id; /* 0: none, and what a row has stays */
+    bool was_ruleless; /* it was replayed as a letter of no rule, and has died as one of rule_id */
     const char *message_id;
     const char *event_name;
     const char *reason;
@@ -50,7 +52,9 @@ int deadindex_put(struct db *db, const struct dead_row *rows, size_t n)
 
 /* The same for letters that have died a moment ago, and that a replay or a later death may have
  * overtaken since: a row keeps its state when it was changed since the death for a later replay
- * than the letter's or by retention, and all of it when it tells of a later death. */
+ * than the letter's or by retention, and all of it when it tells of a later death. The row of a
+ * letter without a rule, which is gone with its replay, becomes that of the first rule under which
+ * it dies again. */
 int deadindex_died(struct db *db, const struct dead_row *rows, size_t n)
     __attribute__((warn_unused_result));
 

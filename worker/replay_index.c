@@ -7,21 +7,6 @@
 
 enum { SQL_MAX = 4096, FILTER_VALUES = 9 };
 
-static struct db_value number(int64_t value)
-{
-    return (struct db_value){.number = value};
-}
-
-static struct db_value number_or_null(int64_t value)
-{
-    return (struct db_value){.number = value, .null = value == 0};
-}
-
-static struct db_value text(const char *value)
-{
-    return (struct db_value){.text = value, .len = strlen(value)};
-}
-
 static int on_canary(void *context, const struct db_row *row)
 {
     enum canary_state *state = context;
@@ -36,22 +21,24 @@ static int on_canary(void *context, const struct db_row *row)
 int replay_index_canary(struct db *db, const struct dead_row *row, int64_t replay_id,
                         enum canary_state *ret_state)
 {
-    const struct db_value values[] = {text(row->message_id), number_or_null(row->rule_id),
-                                      number(row->service_id), number(replay_id)};
+    const struct db_value values[] = {
+        db_of_text(row->message_id), db_of_number_or_null(row->rule_id), db_of_number(row->rule_id),
+        db_of_number(row->service_id), db_of_number(replay_id)};
 
     *ret_state = CANARY_UNDERWAY;
     return db_query(db,
                     "SELECT state FROM {local_integrationhub_dlq} WHERE messageid = ?"
-                    " AND ruleid <=> ? AND serviceid = ? AND replayid = ? ORDER BY id DESC LIMIT 1",
-                    values, 4, on_canary, ret_state, NULL);
+                    " AND (ruleid <=> ? OR (? = 0 AND state = 'dead')) AND serviceid = ?"
+                    " AND replayid = ? ORDER BY id DESC LIMIT 1",
+                    values, 5, on_canary, ret_state, NULL);
 }
 
 int replay_index_undo(struct db *db, const struct dead_row *row, int64_t replay_id,
                       uint64_t *ret_rows)
 {
-    const struct db_value values[] = {number_or_null(row->replay_id), text(row->message_id),
-                                      number_or_null(row->rule_id), number(row->service_id),
-                                      number(replay_id)};
+    const struct db_value values[] = {
+        db_of_number_or_null(row->replay_id), db_of_text(row->message_id),
+        db_of_number_or_null(row->rule_id), db_of_number(row->service_id), db_of_number(replay_id)};
 
     return db_query(db,
                     "UPDATE {local_integrationhub_dlq} SET state = 'dead', replayid = ?,"
@@ -76,7 +63,7 @@ static int on_trace(void *context, const struct db_row *row)
 int replay_index_trace(struct db *db, int64_t replay_id, int64_t started_s,
                        struct replay_trace *ret_trace)
 {
-    const struct db_value values[] = {number(replay_id), number(started_s)};
+    const struct db_value values[] = {db_of_number(replay_id), db_of_number(started_s)};
 
     *ret_trace = (struct replay_trace){.rows = 0};
     return db_query(db,
@@ -88,7 +75,7 @@ int replay_index_trace(struct db *db, int64_t replay_id, int64_t started_s,
 
 int replay_index_mend(struct db *db, int64_t service_id, int64_t since_s, uint64_t *ret_rows)
 {
-    const struct db_value values[] = {number(service_id), number(since_s)};
+    const struct db_value values[] = {db_of_number(service_id), db_of_number(since_s)};
 
     return db_query(db,
                     "UPDATE {local_integrationhub_dlq} SET state = 'dropped',"
@@ -128,11 +115,11 @@ static void add_event(struct buf *sql, struct db_value *values, size_t *n, const
         return;
     if (name[len - 1] == '*') {
         buf_adds(sql, " AND LEFT(eventname, ?) = ?");
-        values[(*n)++] = number((int64_t)len - 1);
+        values[(*n)++] = db_of_number((int64_t)len - 1);
         values[(*n)++] = (struct db_value){.text = name, .len = len - 1};
     } else {
         buf_adds(sql, " AND eventname = ?");
-        values[(*n)++] = text(name);
+        values[(*n)++] = db_of_text(name);
     }
 }
 
@@ -142,7 +129,7 @@ static void add_number(struct buf *sql, struct db_value *values, size_t *n, cons
     if (value == 0)
         return;
     buf_adds(sql, condition);
-    values[(*n)++] = number(value);
+    values[(*n)++] = db_of_number(value);
 }
 
 static void add_text(struct buf *sql, struct db_value *values, size_t *n, const char *condition,
@@ -151,7 +138,7 @@ static void add_text(struct buf *sql, struct db_value *values, size_t *n, const 
     if (!*value)
         return;
     buf_adds(sql, condition);
-    values[(*n)++] = text(value);
+    values[(*n)++] = db_of_text(value);
 }
 
 int replay_index_list(struct db *db, const struct replay_filter *filter, int64_t limit,
@@ -175,7 +162,7 @@ int replay_index_list(struct db *db, const struct replay_filter *filter, int64_t
     add_number(&sql, values, &n, " AND timecreated >= ?", filter->from_s);
     add_number(&sql, values, &n, " AND timecreated <= ?", filter->to_s);
     buf_adds(&sql, " ORDER BY id LIMIT ?");
-    values[n++] = number(limit);
+    values[n++] = db_of_number(limit);
     r = buf_error(&sql);
     if (r == 0)
         r = db_query(db, buf_text(&sql), values, n, on_listed, &listing, NULL);

@@ -310,6 +310,28 @@ static void a_death_that_is_written_late_does_not_revive_what_was_dropped(void *
     assert_row("dropped", "state", "dead");
 }
 
+static void the_row_of_a_letter_without_a_rule_becomes_that_of_its_first_successor(void **state)
+{
+    struct dead_row row = full_row("ruleless");
+
+    (void)state;
+    row.rule_id = 0;
+    put(&row, 1);
+    set(&row, 1, "replayed", 5);
+    row.rule_id = 70;
+    row.replay_id = 4; /* an earlier replay's */
+    row.was_ruleless = true;
+    died(&row, 1);
+    assert_row("ruleless", "ruleid, state, replayid", "NULL|replayed|5|70|dead|4");
+    row.replay_id = 5;
+    row.rule_id = 71;
+    row.died_s = NEXT_CENTURY;
+    died(&row, 1);
+    row.rule_id = 72;
+    died(&row, 1);
+    assert_row("ruleless", "ruleid, state, replayid", "71|dead|5|70|dead|4|72|dead|5");
+}
+
 static void many_rows_of_any_size_are_written(void **state)
 {
     static struct dead_row rows[MANY];
@@ -383,6 +405,7 @@ int main(void)
         cmocka_unit_test(a_death_that_is_written_late_does_not_undo_what_came_after),
         cmocka_unit_test(a_delivery_that_is_written_late_does_not_hide_the_next_death),
         cmocka_unit_test(a_death_that_is_written_late_does_not_revive_what_was_dropped),
+        cmocka_unit_test(the_row_of_a_letter_without_a_rule_becomes_that_of_its_first_successor),
         cmocka_unit_test(many_rows_of_any_size_are_written),
         cmocka_unit_test(a_letter_without_an_id_gets_a_row_each_time),
     };
