@@ -30,7 +30,7 @@
 #include "worker/store.h"
 #include "worker/topology.h"
 
-enum { DRAIN_LOOK_MS = 20, GIVE_UP_MS = 2000, STORE_GRACE_MS = 1000 };
+enum { DRAIN_LOOK_MS = 20, GIVE_UP_MS = 2000, STORE_GRACE_MS = 1000, DOUBT_EVERY_MS = 2000 };
 
 enum phase { PHASE_RUNNING, PHASE_QUIET, PHASE_DRAINING, PHASE_GIVING_UP };
 
@@ -61,6 +61,7 @@ struct child {
     struct event *second;
     struct event *leave_changed;
     struct event *drain_look;
+    int64_t doubted_ms; /* when queues were last looked after for a doubt */
     bool has_rules;
     bool ready;
 };
@@ -346,6 +347,21 @@ static void tell_repeats(struct child *c)
     c->repeats_told = repeats;
 }
 
+/* What is missing at the broker is made anew soon, but not again and again: it may be for the
+ * broker to heal. */
+static void look_after_queues(struct child *c)
+{
+    int64_t now_ms = timing_mono_ms();
+
+    if (!c->ctx.queues_doubted || now_ms - c->doubted_ms < DOUBT_EVERY_MS) {
+        topology_tick(c->topology);
+        return;
+    }
+    c->ctx.queues_doubted = false;
+    c->doubted_ms = now_ms;
+    topology_changed(c->topology, NULL);
+}
+
 static void on_second(evutil_socket_t fd, short what, void *context)
 {
     struct child *c = context;
@@ -353,11 +369,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     followups_tick(c->letters);
-    if (c->ctx.queues_doubted)
-        topology_changed(c->topology, NULL);
-    else
-        topology_tick(c->topology);
-    c->ctx.queues_doubted = false;
+    look_after_queues(c);
     tell_repeats(c);
     report(c);
 }

@@ -37,7 +37,7 @@ struct context {
     /* When the last look at the rules that succeeded began (monotonic ms). */
     int64_t rules_checked_ms;
     bool rules_doubted;  /* some message waits for a newer look: look now */
-    bool queues_doubted; /* a consumer was ended: see whether its queue is still there */
+    bool queues_doubted; /* something may be missing at the broker: make it anew */
 };
 
 #endif

@@ -9,10 +9,12 @@
 
 #include "common/log.h"
 #include "common/timing.h"
+#include "worker/hint.h"
 #include "worker/lane.h"
 #include "worker/repeats.h"
 #include "worker/replayed.h"
 
+enum { DOUBT_EVERY_S = 2 };
 enum { MAX_FIELDS = 12 }; /* of a retry that is part of a replay; a dead letter has fewer */
 
 struct followups {
@@ -23,6 +25,7 @@ struct followups {
     bool full;   /* the publisher has no room: trying the others now would be in vain */
     size_t open; /* unsafe, and on their way to the broker */
     int64_t warned_s;
+    int64_t doubted_s; /* when the fleet was last told that something is missing at the broker */
 };
 
 int followups_new(struct context *ctx, followup_done *done, struct followups **ret_followups)
@@ -76,6 +79,8 @@ static void on_published(void *context, enum publish_result result, const char *
     (void)reason;
     before = suspects_enter(&d->ctx->suspects, a->job->suspect);
     a->republished |= result == PUBLISH_LOST || result == PUBLISH_NACKED;
+    if (result == PUBLISH_RETURNED && log_every(&d->doubted_s, DOUBT_EVERY_S, timing_unix_s()))
+        hint_send(d->ctx, HINT_TOPOLOGY, a->job->lane->service_id);
     if (result == PUBLISH_CONFIRMED)
         end(d, a, FOLLOWUP_SAFE);
     else

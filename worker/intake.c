@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/timing.h"
 #include "worker/breakers.h"
 #include "worker/connector.h"
 #include "worker/delivery.h"
+#include "worker/hint.h"
 #include "worker/lane.h"
 
 enum { MAX_CHANNEL = 2047, TICK_MS = 100, RECONNECT_BASE_MS = 500, RECONNECT_CAP_MS = 15000 };
@@ -150,6 +152,7 @@ static void on_delivery(void *context, const struct bus_message *m)
 
     if (m->channel == CONTROL_CHANNEL) {
         r = settle_hint(in->bus, m);
+        in->ctx->queues_doubted |= strcmp(m->type, HINT_TOPOLOGY) == 0;
         in->hooks.on_hint(in->hooks.context);
     } else if (lane) {
         r = lane_take(lane, in->bus, m);
