@@ -13,7 +13,13 @@
 #include "worker/hint.h"
 #include "worker/lane.h"
 
-enum { MAX_CHANNEL = 2047, TICK_MS = 100, RECONNECT_BASE_MS = 500, RECONNECT_CAP_MS = 15000 };
+enum {
+    MAX_CHANNEL = 2047,
+    MAX_ORPHANS = 16,
+    TICK_MS = 100,
+    RECONNECT_BASE_MS = 500,
+    RECONNECT_CAP_MS = 15000,
+};
 
 struct intake {
     struct context *ctx;
@@ -26,7 +32,7 @@ struct intake {
     bool connecting;
     bool quiet;
     bool broken;       /* the connection is to be closed at the next opportunity */
-    bool late;         /* ... because an answer did not come */
+    bool late;         /* ... because too many answers did not come */
     unsigned failures; /* connection attempts that failed in a row */
     unsigned next_url;
     int64_t connect_at_ms;
@@ -37,7 +43,20 @@ struct intake {
     size_t n_lanes, cap_lanes;
     size_t turn; /* the lane that sends while the process is careful */
     struct lane *by_channel[MAX_CHANNEL + 1];
+    /* Services whose lanes gave these channels up, for the broker did not answer; 0: none. A
+     * channel whose queue has no leader does not even answer its close, so it is closed when it
+     * answers the step that it owes. */
+    int64_t orphan_of[MAX_CHANNEL + 1];
+    unsigned orphans;
 };
+
+static struct lane *find_lane(const struct intake *in, int64_t service_id)
+{
+    for (size_t i = 0; i < in->n_lanes; i++)
+        if (in->lanes[i]->service_id == service_id)
+            return in->lanes[i];
+    return NULL;
+}
 
 static const char farewell[] = "shutting down";
 
@@ -58,8 +77,11 @@ static void close_connection(struct intake *in, const char *reason)
         lane_channel_gone(in->lanes[i], NULL, now);
         in->lanes[i]->retry_at_ms = now;
     }
-    for (size_t i = 0; i <= MAX_CHANNEL; i++)
+    for (size_t i = 0; i <= MAX_CHANNEL; i++) {
         in->by_channel[i] = NULL;
+        in->orphan_of[i] = 0;
+    }
+    in->orphans = 0;
     if (in->readable)
         event_free(in->readable);
     in->readable = NULL;
@@ -88,12 +110,38 @@ static uint16_t free_channel(struct intake *in)
 
     for (unsigned channel = CONTROL_CHANNEL + 1; channel <= MAX_CHANNEL && channel <= max;
          channel++)
-        if (!in->by_channel[channel])
+        if (!in->by_channel[channel] && !in->orphan_of[channel])
             return (uint16_t)channel;
     if (in->bus && log_every(&in->warned_s, 60, timing_unix_s()))
         log_error("more services than the broker allows channels: some are not consumed",
                   "channel_max", log_number(max), NULL);
     return 0;
+}
+
+/* The other lanes go on; with too many such channels it is the connection that is useless. */
+static void orphan(struct intake *in, struct lane *lane, int64_t now)
+{
+    uint16_t channel = lane->channel;
+
+    if (in->orphans == MAX_ORPHANS) {
+        in->broken = in->late = true;
+        return;
+    }
+    in->by_channel[channel] = NULL;
+    in->orphan_of[channel] = lane->service_id;
+    in->orphans++;
+    lane_gave_up(lane, now);
+}
+
+/* An orphan has answered: the queue is at work again. */
+static void close_orphan(struct intake *in, uint16_t channel)
+{
+    struct lane *lane = find_lane(in, in->orphan_of[channel]);
+
+    if (lane)
+        lane->retry_at_ms = timing_mono_ms();
+    if (bus_channel_close(in->bus, channel) < 0)
+        in->broken = true;
 }
 
 static void drive_lane(struct intake *in, struct lane *lane, int64_t now)
@@ -103,9 +151,10 @@ static void drive_lane(struct intake *in, struct lane *lane, int64_t now)
 
     int r = lane_drive(lane, in->bus, channel, now);
 
-    if (r < 0) {
+    if (r == -ETIMEDOUT) {
+        orphan(in, lane, now);
+    } else if (r < 0) {
         in->broken = true;
-        in->late = r == -ETIMEDOUT;
     } else if (off && lane->state == LANE_ON) {
         in->by_channel[channel] = lane;
     }
@@ -113,7 +162,7 @@ static void drive_lane(struct intake *in, struct lane *lane, int64_t now)
 
 static const char *why_broken(const struct intake *in)
 {
-    return in->late ? "the broker does not answer on a channel" : bus_reason(in->bus);
+    return in->late ? "the broker does not answer on too many channels" : bus_reason(in->bus);
 }
 
 static void drop_gone_lanes(struct intake *in)
@@ -177,6 +226,8 @@ static void on_consuming(void *context, uint16_t channel)
 
     if (in->by_channel[channel])
         lane_answered(in->by_channel[channel], LANE_ON);
+    else if (in->orphan_of[channel])
+        close_orphan(in, channel);
 }
 
 static void on_consumer_ended(void *context, uint16_t channel)
@@ -185,6 +236,8 @@ static void on_consumer_ended(void *context, uint16_t channel)
 
     if (in->by_channel[channel])
         lane_answered(in->by_channel[channel], LANE_STOPPING);
+    else if (in->orphan_of[channel])
+        close_orphan(in, channel);
 }
 
 static void on_channel_closed(void *context, uint16_t channel, int code, const char *text)
@@ -196,6 +249,10 @@ static void on_channel_closed(void *context, uint16_t channel, int code, const c
         log_warning("the broker closed the channel of hints; changes are found by polling",
                     "reason", text, NULL);
         return;
+    }
+    if (in->orphan_of[channel]) {
+        in->orphan_of[channel] = 0;
+        in->orphans--;
     }
     if (!lane)
         return;
@@ -351,14 +408,6 @@ int intake_new(struct context *ctx, const struct bus_options *options, struct fo
     }
     *ret_intake = in;
     return 0;
-}
-
-static struct lane *find_lane(const struct intake *in, int64_t service_id)
-{
-    for (size_t i = 0; i < in->n_lanes; i++)
-        if (in->lanes[i]->service_id == service_id)
-            return in->lanes[i];
-    return NULL;
 }
 
 static int add_lane(struct intake *in, int64_t service_id)

@@ -19,6 +19,8 @@ enum {
     SOON_S = 10,
     REOPEN_BASE_MS = 1000,
     REOPEN_CAP_MS = 30000,
+    ORPHAN_BASE_MS = 30000,
+    ORPHAN_CAP_MS = 600000,
     LINGER_MS = 500,
 };
 
@@ -277,6 +279,13 @@ void lane_channel_gone(struct lane *lane, const char *reason, int64_t now_ms)
               "consumer stopped; it will be started again", "service_id",
               log_number(lane->service_id), "reason", reason, "retry_in_ms",
               log_number(lane->retry_at_ms - now_ms), NULL);
+}
+
+void lane_gave_up(struct lane *lane, int64_t now_ms)
+{
+    lane_channel_gone(lane, "the broker does not answer on its channel", now_ms);
+    lane->retry_at_ms = now_ms + timing_backoff_ms(lane->failures, ORPHAN_BASE_MS, ORPHAN_CAP_MS,
+                                                   timing_random(1000));
 }
 
 void lane_cancelled(struct lane *lane, int64_t now_ms)

@@ -9,8 +9,9 @@
  * consumes again on the same channel.
  *
  * Each step waits for the broker's answer to the one before: RabbitMQ 3.10 never answers a channel
- * that is cancelled and closed before it has said consume-ok. An answer that does not come
- * within LANE_ANSWER_MS means that the connection is useless.
+ * that is cancelled and closed before it has said consume-ok. When an answer does not come
+ * within LANE_ANSWER_MS, the queue has no leader or the broker is ill: the lane gives its channel
+ * up (intake.c keeps an eye on it) and tries another one, after a while that grows.
  */
 #ifndef MIH_WORKER_LANE_H
 #define MIH_WORKER_LANE_H
@@ -78,7 +79,7 @@ void lane_update(struct lane *lane, struct catalog *catalog, bool wanted);
 unsigned lane_limit(const struct lane *lane);
 
 /* Moves towards what is wanted. bus is NULL without connection. free_channel is used when a
- * channel is opened. 0, or negative: the connection is lost or useless. */
+ * channel is opened. 0; -ETIMEDOUT: an answer has not come; or negative: the connection is lost. */
 int lane_drive(struct lane *lane, struct bus *bus, uint16_t free_channel, int64_t now_ms)
     __attribute__((warn_unused_result));
 
@@ -88,6 +89,9 @@ void lane_answered(struct lane *lane, enum lane_state state);
 /* The channel is gone (as asked, by an error, or with the connection). reason is NULL when it was
  * asked for. */
 void lane_channel_gone(struct lane *lane, const char *reason, int64_t now_ms);
+
+/* No answer came on the channel, which the lane leaves to the caller. */
+void lane_gave_up(struct lane *lane, int64_t now_ms);
 
 /* The broker cancelled the consumer: its queue is gone or has no leader. */
 void lane_cancelled(struct lane *lane, int64_t now_ms);

@@ -289,9 +289,38 @@ def leaderless(trial):
     check(children == hub.fleet.children(), "a process has ended")
     if not stuck(hub, hurt):
         raise NotProduced("the hurt queue confirmed nothing at first, and does now")
-    lost = log_of(hub).count("does not answer on a channel")
+    lost = log_of(hub).count("consuming connection lost") - kills * len(children)
     trial.note(f"18: the hurt queue (of kill {kills}) confirms nothing in {STUCK_S} s; a new service was bound after {bound:.1f} s; {lost} times a "
                "process gave its consuming connection up because the hurt queue's channel did not answer")
+
+
+@case("18a", "queue that does not answer for a while (its process at the broker is suspended)")
+def mute_queue(trial):
+    """Only its lane is given up: nobody else's deliveries are interrupted, and it is at work again as soon as it answers."""
+    hub = trial.hub(broker=trial.own(RabbitMQ))
+    good, mute = trial.service(hub), trial.service(hub)
+    hub.rule(good, VIEWED)
+    hub.rule(mute, CREATED)
+    hub.start()
+    children = hub.fleet.children()
+    queue = hub.fleet.queue(mute)
+    set_service(hub, mute, paused=1)
+    wait_until(lambda: hub.rabbit.consumers(queue) == 0, 20, "the consumers to leave")
+    process = f'whereis(list_to_atom("{hub.broker.vhost}_{queue}"))'
+    hub.broker.ctl("eval", f"sys:suspend({process}).")
+    set_service(hub, mute, paused=0)
+    publication = hub.publish(trial.events, wait=False, rate=trial.events // 15, file=only(hub, VIEWED))
+    wait_log(hub, "does not answer on its channel", 40, times=len(children))
+    publication.wait()
+    hub.wait_done(stall=20)
+    hub.broker.ctl("eval", f"sys:resume({process}).")
+    trial.cleared()
+    began = time.monotonic()
+    wait_until(lambda: hub.rabbit.consumers(queue) == len(children), 90, "the lanes to consume again", every=0.2)
+    trial.note(f"18a: consumed again {time.monotonic() - began:.1f} s after the queue answered")
+    hub.publish(200)
+    trial.finish(hub)
+    check("consuming connection lost" not in log_of(hub), "a process gave its whole connection up")
 
 
 def only(hub, name):
