@@ -25,6 +25,9 @@ struct bus;
 /* Returned where the broker or this module says no and the connection stays usable. */
 enum { BUS_REFUSED = 1 };
 
+struct sockaddr;
+struct bus_error;
+
 struct bus_options {
     const char *urls;            /* comma-separated amqp:// and amqps:// URLs, tried in turn */
     const char *ca_file;         /* PEM file for amqps; "" takes the system's bundle */
@@ -32,6 +35,11 @@ struct bus_options {
     int heartbeat_s;
     int connect_timeout_ms;
     int rpc_timeout_ms;
+    /* NULL, or asked about each address of the host before it is connected to, on the thread that
+     * opens: 0, or negative with the reason, and the address is left out. */
+    int (*judge)(void *context, const struct sockaddr *address, size_t len,
+                 struct bus_error *ret_error);
+    void *judge_context;
 };
 
 /* What went wrong, in words for the log: which URL (password masked), which step, why. */

@@ -311,6 +311,39 @@ static bool is_final(int rc)
     return rc == 0 || rc == -EACCES || rc == -ENOENT || rc == -ENOMEM || rc == -EINVAL;
 }
 
+/* Whether the caller of bus_open() lets us connect to the address. 0 or negative. */
+static int judge(const struct attempt *a, struct bus_error *ret_error)
+{
+    const struct bus_options *o = a->options;
+
+    return o->judge == NULL
+               ? 0
+               : o->judge(o->judge_context, a->address->ai_addr, a->address->ai_addrlen, ret_error);
+}
+
+/* Tries one address after the other. What went wrong with one of them is a better reason than that
+ * others may not be tried. */
+static int try_addresses(struct attempt *a, int n)
+{
+    struct bus_error refusal;
+    bool tried = false;
+    int rc = -EHOSTUNREACH;
+
+    for (; n > 0; n--, a->address = a->address->ai_next) {
+        int refused = judge(a, tried ? &refusal : a->error);
+        if (refused == 0) {
+            tried = true;
+            rc = try_address(a);
+        } else if (!tried) {
+            rc = refused;
+        }
+        if (tried && is_final(rc)) {
+            break;
+        }
+    }
+    return rc;
+}
+
 int bus_connect(const struct bus_options *options, const struct bus_url *url,
                 amqp_connection_state_t *ret_connection, struct bus_error *ret_error)
 {
@@ -340,12 +373,7 @@ int bus_connect(const struct bus_options *options, const struct bus_url *url,
         .timeout_ms = share > ADDRESS_MIN_MS ? share : ADDRESS_MIN_MS,
         .error = ret_error,
     };
-    for (; n > 0; n--, attempt.address = attempt.address->ai_next) {
-        rc = try_address(&attempt);
-        if (is_final(rc)) {
-            break;
-        }
-    }
+    rc = try_addresses(&attempt, n);
     freeaddrinfo(addresses);
     if (rc == 0) {
         *ret_connection = attempt.connection;

@@ -19,6 +19,7 @@
 
 #include "dispatcher/retry.h"
 
+struct amqp_target;
 struct catalog;
 struct template;
 
@@ -115,7 +116,8 @@ struct service {
     char *name; /* as people may see it: its first 100 bytes, safe (utf8.h) */
     enum service_type type;
     char *base_url;
-    char *url_prefix; /* base_url with exactly one slash at its end */
+    char *url_prefix;         /* base_url with exactly one slash at its end; not of AMQP */
+    struct amqp_target *amqp; /* of AMQP, what base_url says; else NULL */
     enum service_auth auth;
     char *auth_user;  /* "" for NULL, and so are the next three */
     char *auth_token; /* a secret: never to be shown */

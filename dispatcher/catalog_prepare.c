@@ -8,6 +8,7 @@
 
 #include "common/envelope.h"
 #include "common/utf8.h"
+#include "dispatcher/amqp_target.h"
 #include "dispatcher/catalog_impl.h"
 #include "dispatcher/request.h"
 #include "dispatcher/rest_url.h"
@@ -114,9 +115,17 @@ static int prepare_type(struct service *s, const char *type)
         s->type = SERVICE_REST;
         return 0;
     }
-    return service_fault(s, s->type == SERVICE_SOAP
-                                ? "services of type soap are not supported yet by this worker"
-                                : "services of type amqp are not supported yet by this worker");
+    if (s->type == SERVICE_SOAP) {
+        return service_fault(s, "services of type soap are not supported yet by this worker");
+    }
+    return 0;
+}
+
+static int prepare_target(struct service *s)
+{
+    char reason[300];
+    int r = amqp_target_new(s->base_url, &s->amqp, reason, sizeof(reason));
+    return r == -EINVAL ? service_fault(s, reason) : r;
 }
 
 static int prepare_base(struct service *s)
@@ -173,6 +182,9 @@ int service_prepare(struct service *s, const struct service_row *row)
         return -ENOMEM;
     }
     int r = prepare_type(s, or_empty(row->type));
+    if (r == 0 && s->type == SERVICE_AMQP) {
+        return prepare_target(s); /* the token is for what comes in */
+    }
     r = r < 0 ? r : prepare_base(s);
     return r < 0 ? r : prepare_auth(s, row);
 }
@@ -185,7 +197,11 @@ void service_release(struct service *s)
     free(s->rules);
     free(s->rules_by_id);
     free(s->name);
+    if (s->base_url) {
+        explicit_bzero(s->base_url, strlen(s->base_url)); /* AMQP has its password in it */
+    }
     free(s->base_url);
+    amqp_target_free(s->amqp);
     free(s->url_prefix);
     free(s->auth_user);
     free(s->auth_token);
@@ -236,6 +252,10 @@ static int prepare_method(struct rule *rule, const char *method)
 {
     static const char *const known[] = {"POST", "PUT", "PATCH", "DELETE", "GET"};
     char what[120];
+    if (rule->service->type == SERVICE_AMQP) {
+        memcpy(rule->method, "AMQP", sizeof("AMQP")); /* whatever the row says */
+        return 0;
+    }
     if (*method == '\0') {
         method = known[0];
     }
@@ -279,6 +299,25 @@ static int prepare_constant_url(struct rule *rule, const char *endpoint)
     return 0;
 }
 
+/* A key that no event has a say in is checked now, any other one with its event. */
+static int prepare_routing_key(struct rule *rule, const char *endpoint)
+{
+    char what[160];
+    struct buf key;
+    if (!template_is_constant(rule->endpoint) || !rule->service->amqp) {
+        return 0;
+    }
+    buf_init(&key, AMQP_MAX_NAME);
+    const char *fault = amqp_target_key(rule->service->amqp, endpoint, strlen(endpoint), &key);
+    int r = buf_error(&key);
+    buf_release(&key);
+    if (fault) {
+        (void)snprintf(what, sizeof(what), "the routing key %s", fault);
+        return rule_fault(rule, what);
+    }
+    return r;
+}
+
 static int prepare_endpoint(struct rule *rule, const char *endpoint)
 {
     char reason[200];
@@ -292,6 +331,9 @@ static int prepare_endpoint(struct rule *rule, const char *endpoint)
     }
     if (r < 0) {
         return r;
+    }
+    if (rule->service->type == SERVICE_AMQP) {
+        return prepare_routing_key(rule, endpoint);
     }
     if (template_find_literal(rule->endpoint, url_is_unwanted, &at, &byte)) {
         (void)snprintf(what, sizeof(what), "the endpoint holds the byte 0x%02x at position %zu",

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/jsontext.h"
+#include "dispatcher/amqp_target.h"
 #include "dispatcher/query.h"
 #include "dispatcher/template.h"
 #include "dispatcher/url.h"
@@ -37,6 +38,7 @@ void request_init(struct request *r)
 {
     *r = (struct request){0};
     buf_init(&r->url, REQUEST_MAX_URL);
+    buf_init(&r->routing_key, AMQP_MAX_NAME);
     buf_init(&r->body, REQUEST_MAX_BODY);
     buf_init(&r->header_text, MAX_HEADER_TEXT);
 }
@@ -52,6 +54,7 @@ void request_reset(struct request *r)
     r->n_headers = 0;
     r->webhook_id[0] = '\0';
     buf_reset(&r->url);
+    buf_reset(&r->routing_key);
     buf_reset(&r->body);
     buf_reset(&r->header_text);
 }
@@ -59,6 +62,7 @@ void request_reset(struct request *r)
 void request_release(struct request *r)
 {
     buf_release(&r->url);
+    buf_release(&r->routing_key);
     buf_release(&r->body);
     buf_release(&r->header_text);
     request_init(r);
@@ -122,6 +126,30 @@ static int build_url(const struct build *b)
     buf_adds(&request->url, path);
     buf_reset(endpoint);
     return check_size(b, &request->url, "URL");
+}
+
+/* The header text, not yet in use, holds the rendered endpoint meanwhile. */
+static int build_routing_key(const struct build *b)
+{
+    struct request *request = b->request;
+    const struct amqp_target *target = request->service->amqp;
+    struct buf *endpoint = &request->header_text;
+    char what[160];
+    int r = render(b, request->rule->endpoint, ESCAPE_NONE, endpoint, "endpoint");
+    r = r < 0 ? r : check_size(b, endpoint, "endpoint");
+    if (r < 0) {
+        return r;
+    }
+    const char *fault =
+        amqp_target_key(target, buf_text(endpoint), endpoint->len, &request->routing_key);
+    if (fault) {
+        (void)snprintf(what, sizeof(what), "the routing key %s", fault);
+        return refuse(b, what);
+    }
+    buf_reset(endpoint);
+    amqp_target_show(target, buf_text(&request->routing_key), &request->url);
+    r = buf_error(&request->routing_key);
+    return r < 0 ? r : buf_error(&request->url);
 }
 
 /* Parses what a template made. 0 and a tree to put, -EBADMSG or -ENOMEM. */
@@ -386,7 +414,9 @@ static int build_headers(const struct build *b, int64_t now_s)
     if (!is_get(r)) {
         r->headers[r->n_headers++] = content_type;
     }
-    r->headers[r->n_headers++] = accept;
+    if (r->service->type != SERVICE_AMQP) {
+        r->headers[r->n_headers++] = accept;
+    }
     if (r->service->auth_header) {
         r->headers[r->n_headers++] = r->service->auth_header;
     }
@@ -409,7 +439,7 @@ static int build(const struct build *b, const struct service *service, const str
         (void)snprintf(b->reason, b->reason_size, "%s", fault);
         return -EBADMSG;
     }
-    int error = build_url(b);
+    int error = service->type == SERVICE_AMQP ? build_routing_key(b) : build_url(b);
     error = error < 0 ? error : build_payload(b);
     return error < 0 ? error : build_headers(b, now_s);
 }

@@ -7,6 +7,9 @@
  * query string. Without a template the body is the event's own bytes, unaltered. A template
  * that renders to [] sends an empty body, as the existing plugin does (COMPAT 4.3).
  *
+ * To an AMQP service the method is AMQP, the endpoint makes the routing key, and the headers are
+ * those of the message, without Accept and authorization.
+ *
  * Headers: Content-Type (not for GET), Accept, the service's authorization, webhook-id,
  * webhook-timestamp, traceparent. webhook-id and traceparent depend on message and rule alone,
  * so they are the same on every retry and replay: the trace id is the message's UUID, or the
@@ -31,8 +34,9 @@ struct request {
     const struct service *service; /* the catalog reference is the caller's business */
     const struct rule *rule;
     char method[12];
-    struct buf url;
-    struct buf body;      /* empty for GET; else sent with Content-Type */
+    struct buf url;         /* of AMQP for people only: without user and password */
+    struct buf routing_key; /* of AMQP */
+    struct buf body;        /* empty for GET; else sent with Content-Type */
     const char *raw_body; /* instead of body: ready bytes (the event's, the sent ones), borrowed */
     size_t raw_body_len;
     size_t

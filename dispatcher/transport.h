@@ -53,4 +53,9 @@ struct transport {
 int rest_transport_new(struct event_base *base, const struct transport_settings *settings,
                        struct transport **ret_transport) __attribute__((warn_unused_result));
 
+/* AMQP over one connection for each service, each on a thread of its own: never more than 64.
+ * Copies the settings. */
+int amqp_transport_new(struct event_base *base, const struct transport_settings *settings,
+                       struct transport **ret_transport) __attribute__((warn_unused_result));
+
 #endif

@@ -14,6 +14,10 @@
  * and every redirect is final: the same request would get the same answer. 410 says that the
  * address is gone for good, so the rule is disabled as well.
  *
+ * AMQP has the same classes under other names: confirmed and not returned is delivered; unroutable
+ * is a 404; login or permission refused is a 403; a nack, a lost connection and a missing confirm
+ * are failures.
+ *
  * 429 is flow control: neutral, not counted. After it, after 503 and after a time-out the service
  * gets fewer requests at a time. Retry-After is honoured on 429 and 503.
  *
@@ -98,6 +102,13 @@ static const struct {
     [OUTCOME_INVALID] = {"policy", {REJECT}},
     [OUTCOME_LOCAL] = {"worker", {RETRY_FREE, .not_before_s = LOCAL_PAUSE_S, .warn = true}},
     [OUTCOME_CANCELLED] = {"cancelled by the worker", {RETRY_FREE}},
+    [OUTCOME_CONFIRMED] = {"confirmed", {DELIVERED}},
+    [OUTCOME_UNROUTED] = {"unroutable", {RETRY_NEUTRAL, .max_attempts = TRY_THRICE_MORE}},
+    [OUTCOME_NACKED] = {"refused by the broker", {RETRY_FAILURE}},
+    [OUTCOME_LOST] = {"connection lost", {RETRY_FAILURE}},
+    [OUTCOME_ACCESS] = {"access refused",
+                        {RETRY_NEUTRAL, .max_attempts = TRY_TWICE_MORE,
+                         .not_before_s = AUTH_PAUSE_S, .warn = true}},
 };
 
 /* RFC 9110 section 15 and the registry's usual additions. */

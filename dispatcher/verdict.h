@@ -21,6 +21,11 @@ enum outcome_kind {
     OUTCOME_INVALID,   /* the request itself cannot be sent: URL, header, template, policy */
     OUTCOME_LOCAL,     /* our own fault: out of memory or descriptors, stopped for a while */
     OUTCOME_CANCELLED, /* given up by us, at shutdown */
+    OUTCOME_CONFIRMED, /* AMQP: the broker has it, and queues for it */
+    OUTCOME_UNROUTED,  /* AMQP: no queue is bound for it, or there is no such exchange */
+    OUTCOME_NACKED,    /* AMQP: the broker does not take it */
+    OUTCOME_LOST,      /* AMQP: the connection broke before the confirm */
+    OUTCOME_ACCESS,    /* AMQP: user, password, virtual host or permissions */
 };
 
 struct outcome {

@@ -5,7 +5,11 @@
 int transports_make(struct transports *t, struct event_base *base,
                     const struct transport_settings *settings)
 {
-    return rest_transport_new(base, settings, &t->of[SERVICE_REST]);
+    int r = rest_transport_new(base, settings, &t->of[SERVICE_REST]);
+
+    if (r == 0)
+        r = amqp_transport_new(base, settings, &t->of[SERVICE_AMQP]);
+    return r;
 }
 
 void transports_free(struct transports *t)

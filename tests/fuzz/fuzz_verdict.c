@@ -13,14 +13,14 @@ static void check_retry_after(const char *value, int64_t now_s)
 
 static void check_reason(const struct fields *f, int64_t number)
 {
-    struct outcome o = {.kind = (enum outcome_kind)(number & 7),
+    struct outcome o = {.kind = (enum outcome_kind)(number & 15),
                         .status = (int)(number >> 8 & 0x3ff),
                         .retry_after_s = number,
                         .latency_us = number};
     struct verdict v;
     size_t len = f->len[1] < sizeof o.text ? f->len[1] : sizeof o.text;
     memcpy(o.text, f->text[1], len); /* not always NUL-terminated */
-    if (o.kind > OUTCOME_CANCELLED)
+    if (o.kind > OUTCOME_ACCESS)
         o.kind = OUTCOME_HTTP;
     reason_clear(v.reason, sizeof v.reason);
     verdict_of(&o, &v);

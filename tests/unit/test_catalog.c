@@ -135,8 +135,10 @@ static const struct {
 } service_faults[] = {
     {"soap", "https://x/?wsdl", "none", "",
      "policy: services of type soap are not supported yet by this worker (service 3, crm)"},
-    {"amqp", "amqp://u:p@h/", "none", "",
-     "policy: services of type amqp are not supported yet by this worker (service 3, crm)"},
+    {"amqp", "https://h/", "none", "",
+     "policy: base_url: it must start with amqp:// or amqps:// (service 3, crm)"},
+    {"amqp", "amqp://u:s3cret/w@h/", "none", "",
+     "policy: base_url: user, password and virtual host must be percent-encoded (service 3, crm)"},
     {"rest", NULL, "none", "",
      "policy: base_url must begin with http:// or https:// (service 3, crm)"},
     {"rest", "ftp://x/", "none", "",

@@ -69,6 +69,11 @@ static const struct line lines[] = {
     {OUTCOME_INVALID, 0, VERDICT_REJECT, BREAKER_NEUTRAL, true, 0, 0, ""},
     {OUTCOME_LOCAL, 0, VERDICT_RETRY, BREAKER_NEUTRAL, false, 0, 1, "w"},
     {OUTCOME_CANCELLED, 0, VERDICT_RETRY, BREAKER_NEUTRAL, false, 0, 0, ""},
+    {OUTCOME_CONFIRMED, 0, VERDICT_DELIVERED, BREAKER_SUCCESS, true, 0, 0, ""},
+    {OUTCOME_UNROUTED, 0, VERDICT_RETRY, BREAKER_NEUTRAL, true, 4, 0, ""},
+    {OUTCOME_NACKED, 0, VERDICT_RETRY, BREAKER_FAILURE, true, 0, 0, ""},
+    {OUTCOME_LOST, 0, VERDICT_RETRY, BREAKER_FAILURE, true, 0, 0, ""},
+    {OUTCOME_ACCESS, 0, VERDICT_RETRY, BREAKER_NEUTRAL, true, 3, 60, "w"},
 };
 
 static void follows_the_policy_line_by_line(void **state)
@@ -121,6 +126,8 @@ static const struct {
     {OUTCOME_INVALID, 0, "bad URL", "policy: bad URL"},
     {OUTCOME_INVALID, 0, "poison: not JSON", "poison: not JSON"},
     {OUTCOME_CANCELLED, 0, "", "cancelled by the worker"},
+    {OUTCOME_UNROUTED, 0, "312 NO_ROUTE: exchange 'e', routing key 'k'",
+     "unroutable: 312 NO_ROUTE: exchange 'e', routing key 'k'"},
     {OUTCOME_CONNECT, 0, "a\r\n<3>mih: forged\x7f",
      "no connection: a\\x0d\\x0a<3>mih: forged\\x7f"},
     {OUTCOME_CONNECT, 0, "caf\xc3\xa9 \xff \xc2\x9b",
