@@ -22,6 +22,16 @@ static int64_t rule_of(const struct attempt *a, enum attempt_news news)
     return attempt_rule(a);
 }
 
+/* Of AMQP the routing key, as it stands in a rule's endpoint: the service tells the rest. */
+static const char *endpoint_of(const struct attempt *a)
+{
+    const struct request *r = &a->request;
+
+    if (!a->rendered)
+        return NULL;
+    return buf_text(r->service->type == SERVICE_AMQP ? &r->routing_key : &r->url);
+}
+
 void attempt_note(const struct attempt *a, enum attempt_news news)
 {
     enum deadnote what = news == ATTEMPT_DELIVERED ? DEADNOTE_DELIVERED : DEADNOTE_DIED;
@@ -47,7 +57,7 @@ void attempt_note(const struct attempt *a, enum attempt_news news)
                       .event_name = *job->event.eventname ? job->event.eventname : job->type,
                       .reason = a->verdict.reason,
                       .payload = payload.bytes,
-                      .endpoint = a->rendered ? buf_text(&a->request.url) : NULL,
+                      .endpoint = endpoint_of(a),
                       .method = a->rendered ? a->request.method : NULL,
                       .response = a->response ? a->response : "",
                   },
