@@ -224,6 +224,10 @@ static int fill(struct amqp_target *t, const char *base_url, char *ret_reason, s
                  (unsigned char)*unwanted, (size_t)(unwanted - base_url) + 1);
         return -EINVAL;
     }
+    if (utf8_invalid_at(base_url, strlen(base_url)) < strlen(base_url)) {
+        snprintf(ret_reason, size, "base_url is not UTF-8");
+        return -EINVAL;
+    }
     buf_init(&url, MAX_URL);
     const char *fault = take_address(address, query, &url);
     int r = buf_error(&url);

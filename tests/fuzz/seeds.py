@@ -8,6 +8,8 @@ ID = "0192f0c1-7b3a-7cde-8f01-23456789abcd"
 EVENTS = 40  # as many different event names of the recording
 
 URLS = ("amqp://guest:guest@127.0.0.1:5672/", "amqps://u:p%40ss@h/%2F,amqp://[::1]:5671/v", " amqp://h , amqp://u@h:1", "amqp://u:p@h/v?x=1")
+AMQP_TARGETS = ("amqp://u:p%2Fw@h:5672/v?exchange=e&routing_key=r&queue_declare=q&dlq=d\0/k",
+                "amqps://[::1]/a/b?queue_declare=a+b\0", "amqp://h//\0///a.b")
 LOCATIONS = ("https://example.com/a?b=c#d", ":p@example.com/a", "@example.com", "/a/b", "//u@example.com//c", "http://[::1]:80/%40")
 DATES = ("120", "0", "-1", "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
          "Sat, 21 Nov 2026 23:59:60 GMT", "Thu, 29 Feb 2024 00:00:00 GMT", " 7 ", "99999999999999999999")
@@ -85,7 +87,8 @@ def seeds():
     found["jsonview"] = found["jsontext"]
     with open(os.path.join(TOP, "deploy/mih.conf.example"), encoding="utf-8") as file:
         found["conf"] = [file.read(), *CONFS]
-    found.update(bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS), history=list(HISTORIES),
+    found.update(amqp_target=list(AMQP_TARGETS), bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS),
+                 history=list(HISTORIES),
                  netguard=list(NETWORKS), planted=["bo"], seen=list(IDS))
     return found
 

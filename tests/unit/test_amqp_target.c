@@ -89,6 +89,7 @@ static const struct {
      "base_url: user, password and virtual host must be percent-encoded"},
     {"amqp://u:secret#x@h/", "base_url holds the byte 0x23 at position 16"},
     {"amqp://u:secret@h/ v", "base_url holds the byte 0x20 at position 19"},
+    {"amqp://h\xff/", "base_url is not UTF-8"},
     {"amqp://h/v\r\n", "base_url holds the byte 0x0d at position 11"},
     {"amqp://h/?exchange=secret%0a", "exchange in base_url holds a control byte"},
     {"amqp://h/?dlq=%00", "dlq in base_url holds a control byte"},
