@@ -180,10 +180,12 @@ static void make_event(struct order *o)
     const struct envelope_limits limits = {.max_bytes = sizeof(o->body),
                                            .max_depth = ENVELOPE_MAX_DEPTH};
     struct json_object *event = json_object_new_object();
+    struct json_object *user = NULL; /* as it is: it may hold NUL */
     char reason[400];
+    (void)json_object_object_get_ex(o->json, "user", &user);
     json_object_object_add(event, "eventname",
                            json_object_new_string("\\core\\event\\user_created"));
-    json_object_object_add(event, "user", json_object_new_string(text_of(o->json, "user", "9")));
+    json_object_object_add(event, "user", json_object_get(user));
     snprintf(o->body, sizeof(o->body), "%s",
              json_object_to_json_string_ext(event, JSON_C_TO_STRING_PLAIN));
     json_object_put(event);
