@@ -285,8 +285,7 @@ static size_t amqp_overdue_count(const struct transport *t)
     const struct amqp_job *job;
     size_t n = 0;
 
-    TAILQ_FOREACH(job, &a->open, open)
-    {
+    for (job = TAILQ_FIRST(&a->open); job != NULL; job = TAILQ_NEXT(job, open)) {
         n += now_us - job->start_us > (job->timeout_ms + OVERDUE_MS) * 1000;
     }
     return n;
@@ -320,8 +319,7 @@ static void stop_links(struct amqp *a)
     int64_t past_ms = 0;
 
     pthread_mutex_lock(&a->hub->lock);
-    TAILQ_FOREACH(link, &a->links, link)
-    {
+    for (link = TAILQ_FIRST(&a->links); link != NULL; link = TAILQ_NEXT(link, link)) {
         amqp_link_stop(link);
     }
     while (amqp_pool_running(a, past_ms > STOP_POLITELY_MS) > 0 && past_ms < STOP_MS) {

@@ -46,8 +46,7 @@ struct amqp_link *amqp_pool_find(struct amqp *a, const struct service *service)
 {
     struct amqp_link *link;
 
-    TAILQ_FOREACH(link, &a->links, link)
-    {
+    for (link = TAILQ_FIRST(&a->links); link != NULL; link = TAILQ_NEXT(link, link)) {
         if (link->ending || !is_for(link, service)) {
             continue;
         }
@@ -122,8 +121,7 @@ void amqp_pool_make_room(struct amqp *a)
     bool underway = false; /* one is about to end */
 
     pthread_mutex_lock(&a->hub->lock);
-    TAILQ_FOREACH(link, &a->links, link)
-    {
+    for (link = TAILQ_FIRST(&a->links); link != NULL; link = TAILQ_NEXT(link, link)) {
         underway = underway || link->ending;
         if (!link->ending && link->n_open == 0 && (idle == NULL || link->used_ms < idle->used_ms)) {
             idle = link;
@@ -188,8 +186,7 @@ size_t amqp_pool_running(struct amqp *a, bool impatient)
     struct amqp_link *link;
     size_t n = 0;
 
-    TAILQ_FOREACH(link, &a->links, link)
-    {
+    for (link = TAILQ_FIRST(&a->links); link != NULL; link = TAILQ_NEXT(link, link)) {
         if (!link->exited && link->bus != NULL && impatient) {
             bus_interrupt(link->bus);
         }

@@ -31,8 +31,10 @@ static bool decode(struct span s, struct buf *out)
     for (size_t i = 0; i < s.len; i++) {
         int high = s.start[i] == '%' && i + 2 < s.len ? hex_digit(s.start[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(s.start[i + 2]) : -1;
-        if (s.start[i] != '%') {
-            buf_addc(out, s.start[i] == '+' ? ' ' : s.start[i]);
+        if (s.start[i] == '+') {
+            buf_addc(out, ' ');
+        } else if (s.start[i] != '%') {
+            buf_addc(out, s.start[i]);
         } else if (low >= 0) {
             buf_addc(out, (char)(high * 16 + low));
             i += 2;
