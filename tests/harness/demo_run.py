@@ -12,6 +12,7 @@ import account
 import fleet
 import guard
 from demo_report import Summary, bar
+from mailbox import Mailbox
 from rabbit import Rabbit
 from services import MariaDB, RabbitMQ, free_port, wait_until
 from sink import Sink
@@ -24,6 +25,7 @@ REPLAY_RATE = 1000
 BREAKER_WORDS = {"open": "open: nothing is sent, its events wait in the broker", "halfopen": "half-open: one request is sent to see",
                  "closed": "closed: its backlog is sent, slowly at first"}
 EXCHANGE = "moodle.events"
+LIBRARY_QUEUE = "hub.students"    # as in services.json
 
 
 class Demo:
@@ -58,9 +60,13 @@ class Demo:
         self.sink = Sink()
         self.rabbit = Rabbit(fleet.program("mih-test-rabbit"), self.broker.url)
         self.chat, self.chat_port = None, free_port()
-        self.places = {"{sink}": self.sink.url, "{down}": f"http://127.0.0.1:{self.chat_port}", "{token}": "demo-" + os.urandom(8).hex()}
+        library = self.broker.add_vhost("library")
+        self.mailbox = Mailbox(self.rabbit.program, library, LIBRARY_QUEUE)
+        self.places = {"{library}": library, "{sink}": self.sink.url, "{down}": f"http://127.0.0.1:{self.chat_port}",
+                       "{token}": "demo-" + os.urandom(8).hex()}
         self.screen.say(f"Started RabbitMQ, MariaDB and the services ({time.monotonic() - started:.0f} s): campus-gateway answers at once, "
-                        "learning-analytics takes 200 ms, old-portal refuses everything, class-chat is down at first.")
+                        "learning-analytics takes 200 ms, old-portal refuses everything, class-chat is down at first, library is a "
+                        "queue of the broker.")
 
     def load_tables(self):
         """schema.sql, the services and rules of tests/demo, and the fleet's database user."""
@@ -136,7 +142,7 @@ class Demo:
 
     def delivered(self):
         """Takes in what has arrived; returns how many different deliveries there are."""
-        fresh = self.sink.new_requests() + (self.chat.new_requests() if self.chat else [])
+        fresh = self.sink.new_requests() + (self.chat.new_requests() if self.chat else []) + self.mailbox.new_messages()
         self.arrivals += [request for request in fresh if request["status"] < 300]
         return len({request["id"] for request in self.arrivals})
 
@@ -311,6 +317,7 @@ class Demo:
                 "    select id, eventname, endpoint, enabled from mdl_local_integrationhub_rules;",
                 "    select pid, received, delivered, skipped, dead from mdl_local_integrationhub_worker;",
                 f"  tail -f {self.sink.requests_log}",
+                f"  tail -f {self.mailbox.log}",
                 f"  tail -f {self.fleet.log}",
                 f"  cat {self.fleet.configuration}"]
 

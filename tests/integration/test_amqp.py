@@ -168,7 +168,8 @@ class Outcomes(Case):
         """No broker, no name, a port that takes no connection, one that says nothing, one that talks something else."""
         sender = self.sender()
         self.expect(sender.one("amqp://u:SECRETp@127.0.0.1:1/", "k"), "retry", "failure", "^no connection: .*Connection refused$", cell="refused")
-        self.expect(sender.one("amqp://name.invalid/", "k", timeout=5), "retry", "failure", "^no connection: .*name look-up|^time-out", cell="no name")
+        self.expect(sender.one("amqp://name.invalid/", "k", timeout=5), "retry", "failure", "^no connection: .*name look-up|^time-out",
+                    cell="no name")
         deaf = Deaf()
         self.addCleanup(deaf.close)
         self.expect(sender.one(f"amqp://127.0.0.1:{deaf.port}/", "k", timeout=1), "retry", "failure", "^time-out|^no connection", cell="deaf port")
@@ -229,6 +230,19 @@ class Connections(Case):
         arrived = [message["properties"]["message_id"] for message in self.rabbit.drain(self.queue)]
         self.assertEqual(sorted(answer["id"] for answer in answers), sorted(arrived))
         CELLS.append(("plain", "1,000 messages over one connection", "delivered"))
+
+    @shared.long
+    def test_an_idle_connection_is_closed(self):
+        """After a minute without messages connection and thread are gone; the next message opens another one."""
+        proxy, sender = self.proxy(), self.sender()
+        url, idle = self.broker.url_by(proxy.port, queue_declare=self.queue), sender.stats()
+        self.delivered(sender.one(url))
+        self.assertEqual(idle["threads"] + 1, sender.stats()["threads"])
+        began = time.monotonic()
+        wait_until(lambda: sender.stats() == idle, 90, "the end of connection, thread and descriptors", every=1)
+        self.assertGreater(time.monotonic() - began, 55)
+        self.delivered(sender.one(url))
+        self.assertEqual(2, proxy.connections)
 
     def test_cut_before_the_confirm(self):
         """What is under way when the connection breaks may have arrived, and is tried again; the next one has a new connection."""
@@ -307,6 +321,7 @@ class Connections(Case):
     def test_the_number_of_connections_is_bounded(self):
         """64 at a time; more services than that wait for their turn, and each gets it."""
         sender, left, rounds = self.sender(), list(range(1, 76)), 0
+        threads = sender.stats()["threads"]
         while left and rounds < 100:
             for service in left[:]:
                 answer = sender.one(self.broker.with_query(queue_declare=self.queue), service=service, timeout=10)
@@ -315,7 +330,7 @@ class Connections(Case):
                 else:
                     self.assertFalse(answer["counts"])
                     self.assertRegex(answer["reason"], "^worker: no connection can be started")
-                self.assertLessEqual(sender.stats()["threads"], 65)
+                self.assertLessEqual(sender.stats()["threads"], threads + 64)
             rounds += 1
         self.assertEqual([], left)
         self.assertGreater(rounds, 1)

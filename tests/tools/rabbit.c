@@ -16,7 +16,9 @@ static const char help[] =
     "these\n"
     "  raw     --exchange X --key K [--file BODY|-] [--id I] [--type T] [--app-id A] [--bare]\n"
     "          [--content-type C] [--timestamp S] [--header N=TEXT|N:=NUMBER|N%=HEX]...\n"
-    "  drain   --queue Q [--peek] [--max N]                    one JSON line per message\n"
+    "  drain   --queue Q [--peek|--follow] [--max N]           one JSON line per message; follow: "
+    "until it\n"
+    "          is killed, each with the time of its arrival\n"
     "  count   --queue Q...                                    ready messages and consumers\n"
     "  declare [--exchange X [--exchange-type T]] [--queue Q... [--argument N=TEXT|N:=NUMBER]...\n"
     "          [--bind EXCHANGE:KEY]...]\n"
@@ -57,6 +59,7 @@ static const struct row rows[] = {
     {"timestamp", NUMBER, FIELD(timestamp)},
     {"max", NUMBER, FIELD(max)},
     {"peek", FLAG, FIELD(peek)},
+    {"follow", FLAG, FIELD(follow)},
     {"bare", FLAG, FIELD(bare)},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };

@@ -45,6 +45,7 @@ struct options {
     uint64_t timestamp;
     uint64_t max;
     bool peek;
+    bool follow;
     bool bare; /* raw: no property but those given */
 };
 

@@ -4,7 +4,7 @@
  * The end is reached when the broker counts no ready message and none has arrived for IDLE_MS.
  * Without --peek every message is acknowledged after it was printed. With it none is, and all
  * go back when the connection closes (their delivery count rises by one); of a quorum queue that is
- * possible for up to PEEK_MAX messages.
+ * possible for up to PEEK_MAX messages. With --follow there is no end.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 /* PEEK_MAX: without any prefetch a quorum queue would give 2000. */
 enum { IDLE_MS = 150, PREFETCH = 500, PEEK_MAX = 65535, IDLE_ROUNDS_MAX = 100, COUNT_CHANNEL = 2 };
 
-static void say_message(const amqp_envelope_t *envelope)
+static void say_message(const amqp_envelope_t *envelope, bool with_time)
 {
     const amqp_message_t *message = &envelope->message;
     struct json_object *out = json_object_new_object();
@@ -30,6 +30,8 @@ static void say_message(const amqp_envelope_t *envelope)
                                ? json_from_table(&message->properties.headers)
                                : json_object_new_object());
     json_object_object_add(out, "body", json_from_bytes(message->body.bytes, message->body.len));
+    if (with_time)
+        json_object_object_add(out, "arrived", json_object_new_int64((int64_t)now_ms()));
     json_say(out);
 }
 
@@ -44,7 +46,7 @@ static int64_t count_ready(struct link *link, const char *queue)
 }
 
 /* Prints the next message: 1; 0 when none came in time; -1. */
-static int take_one(struct link *link, bool acknowledge)
+static int take_one(struct link *link, const struct options *options)
 {
     struct timeval limit = {.tv_usec = IDLE_MS * 1000L};
     amqp_envelope_t envelope;
@@ -57,10 +59,10 @@ static int take_one(struct link *link, bool acknowledge)
         return complain("consuming: %s", reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION
                                              ? amqp_error_string2(reply.library_error)
                                              : "the broker closed the channel");
-    say_message(&envelope);
+    say_message(&envelope, options->follow);
     uint64_t tag = envelope.delivery_tag;
     amqp_destroy_envelope(&envelope);
-    if (acknowledge && link_status(amqp_basic_ack(link->connection, 1, tag, 0), "ack"))
+    if (!options->peek && link_status(amqp_basic_ack(link->connection, 1, tag, 0), "ack"))
         return -1;
     return 1;
 }
@@ -87,12 +89,12 @@ static int drain_queue(struct link *link, const struct options *options, const c
     if (link_result(link, queue))
         return complain("%s: cannot be consumed", queue);
     for (uint64_t taken = 0; options->max == 0 || taken < options->max;) {
-        int result = take_one(link, !options->peek);
+        int result = take_one(link, options);
         if (result < 0)
             return -1;
         taken += (uint64_t)result;
         idle_rounds = result > 0 ? 0 : idle_rounds + 1;
-        if (result > 0)
+        if (result > 0 || options->follow)
             continue;
         result = at_end(link, queue, taken < (uint64_t)at_start, idle_rounds);
         if (result != 0)
