@@ -151,7 +151,8 @@ static const struct conf_setting settings[] = {
      .min = MS(2), .max = MS(3600), .reloadable = true,
      .help = "A process whose event loop is silent for this long is killed and started again."},
     {"worker", "ca_file", CONF_TEXT, FIELD(worker_ca_file), .fallback = "", .check = check_path,
-     .help = "PEM file of the authorities trusted for https services; empty takes the system's."},
+     .help = "PEM file of the authorities trusted for https and amqps services; empty takes the "
+             "system's."},
     {"worker", "max_event_bytes", CONF_BYTES, FIELD(worker_max_event_bytes), .fallback = "1M",
      .min = 1 << 10, .max = 16 << 20, .reloadable = true,
      .help = "Larger events become dead letters."},
