@@ -423,13 +423,14 @@ class Fleets(shared.HubTest):
         self.assertEqual(wanted, set(self.arrived()))
         self.assertEqual(0, hub.dead_count())
 
-    def test_an_unroutable_message_dies_after_its_retries(self):
-        """Three retries at the most, and the dead letter names exchange and key, and its row the key."""
+    def test_an_unroutable_message_dies_after_its_retries_and_is_replayed(self):
+        """Three retries at the most; the dead letter names exchange and key, its row the key; once routed, a replay sends the same."""
         hub = self.hub()
         service = hub.service(self.broker.with_query(exchange="amq.topic"), type="amqp", retry_backoff=1, max_retries=9, long_retries=0)
         hub.rule(service, CREATED, "/nobody.{{component}}")
         hub.start()
-        hub.raw(CREATED, '{"eventname": "\\\\core\\\\event\\\\user_created", "component": "core"}')
+        body = '{"eventname": "\\\\core\\\\event\\\\user_created", "component": "core"}'
+        identifier = hub.raw(CREATED, body)
         wait_until(lambda: hub.dead_count() == 1, 60, "the dead letter", every=0.5)
         headers = hub.dead_messages()[0]["headers"]
         self.assertEqual("unroutable: 312 NO_ROUTE: exchange 'amq.topic', routing key 'nobody.core'", headers["x-mih-reason"])
@@ -438,6 +439,12 @@ class Fleets(shared.HubTest):
         wait_until(lambda: rows.extend(hub.database.query("SELECT endpoint, http_method, http_status FROM mdl_local_integrationhub_dlq")) or rows, 20,
                    "the row of the dead letter", every=0.2)
         self.assertEqual([["nobody.core", "AMQP", None]], rows)
+        self.customer.declare("--queue", self.queue, "--bind", "amq.topic:nobody.#")
+        status, output, errors = guard.run([fleet.program("mih-replayer"), "--config", hub.fleet.configuration, "replay", "--service", "service1"])
+        self.assertEqual(0, status, output + errors)
+        wait_until(self.arrived, 20, "the replayed message", every=0.2)
+        message, = self.customer.drain(self.queue)
+        self.assertEqual((body, f"{identifier}:{hub.rows[0]['id']}"), (message["body"], message["properties"]["message_id"]))
 
 
 def tearDownModule():
