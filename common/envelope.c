@@ -118,6 +118,7 @@ void envelope_reset(struct envelope *e)
     e->message_id[0] = e->eventname[0] = '\0';
     e->body = NULL;
     e->body_len = 0;
+    e->data = NULL;
 }
 
 void envelope_release(struct envelope *e)

@@ -26,12 +26,16 @@
 /* Event names are at most 255 bytes, as in Moodle's tables. */
 enum { ENVELOPE_MAX_DEPTH = 32, ENVELOPE_ID_SIZE = 128, ENVELOPE_NAME_SIZE = 256 };
 
+struct enrichment;
+
 struct envelope {
     char message_id[ENVELOPE_ID_SIZE]; /* as sent; derived from the body when there was none */
     char eventname[ENVELOPE_NAME_SIZE];
     const char *body;
     size_t body_len;
     struct jsonview view;
+    const struct enrichment *data; /* what was looked up for it (dispatcher/enrichment.h), borrowed
+                                      from whoever set it; NULL: nothing */
 };
 
 struct envelope_limits {

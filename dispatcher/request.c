@@ -9,6 +9,7 @@
 
 #include "common/jsontext.h"
 #include "dispatcher/amqp_target.h"
+#include "dispatcher/path.h"
 #include "dispatcher/query.h"
 #include "dispatcher/template.h"
 #include "dispatcher/url.h"
@@ -93,7 +94,12 @@ static int render(const struct build *b, const struct template *t, enum template
 {
     char reason[400];
     char what[440];
-    int r = template_render(t, &b->event->view, escape, out, reason, sizeof(reason));
+    const struct path_source source = {&b->event->view, b->event->data};
+    if (template_needs(t) & ~(source.data ? source.data->roots : 0)) {
+        (void)snprintf(what, sizeof(what), "%s: what it needs was not looked up", name);
+        return refuse(b, what);
+    }
+    int r = template_render(t, &source, escape, out, reason, sizeof(reason));
     if (r == -EBADMSG) {
         (void)snprintf(what, sizeof(what), "%s, %s", name, reason);
         return refuse(b, what);

@@ -30,7 +30,7 @@ int compiler_fault(const struct compiler *c, size_t at, const char *format, ...)
 {
     unsigned line = 0;
     unsigned column = 0;
-    char what[160];
+    char what[440];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof(what), format, arguments);
@@ -200,6 +200,10 @@ int template_compile(enum template_kind kind, const char *source, struct templat
         template_free(t);
         return r;
     }
+    for (size_t i = 0; i < t->body.n; i++) {
+        const struct placeholder *p = t->body.parts[i].placeholder;
+        t->needs |= p ? path_needs(&p->path) : 0;
+    }
     *ret_template = t;
     return 0;
 }
@@ -212,6 +216,11 @@ void template_free(struct template *t)
     fragment_release(&t->body);
     free(t->source);
     free(t);
+}
+
+unsigned template_needs(const struct template *t)
+{
+    return t->needs;
 }
 
 bool template_is_constant(const struct template *t)

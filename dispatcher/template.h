@@ -16,7 +16,8 @@
  *
  * Paths: a key of the event, or keys joined by dots into nested objects (other.grade.final);
  * numbers index arrays (other.items.0). Keys are letters, digits, "_", "-" and anything outside
- * of ASCII. What is missing is null. White space around paths, "|" and ":" is ignored.
+ * of ASCII. user.*, relateduser.*, course.*, cm.* and site.* are looked up (enrichment.h). What is
+ * missing is null. White space around paths, "|" and ":" is ignored.
  *
  * Filters, applied from left to right. Null passes through all of them but default and json.
  *   default:ARG  null, missing or empty text becomes ARG: "text" or 'text' (with \" \' \\ as
@@ -40,13 +41,12 @@
 
 #include "common/buf.h"
 
-struct jsonview;
+struct path_source;
 struct template;
 
 enum {
     TEMPLATE_MAX_SOURCE = 64 * 1024, /* bytes of a template */
     TEMPLATE_MAX_DEPTH = 32,         /* nested objects and arrays of its literal part */
-    TEMPLATE_MAX_KEYS = 32,          /* keys of one path */
     TEMPLATE_MAX_FILTERS = 8,        /* filters of one placeholder */
 };
 
@@ -66,9 +66,12 @@ void template_free(struct template *t);
 /* Appends the rendered text. The buffer's own error tells when it did not fit. 0; -EBADMSG with
  * a reason that names line, column and path (never the value) when a filter refuses its input;
  * -ENOMEM. Allocates only for filters and for objects that go into strings. */
-int template_render(const struct template *t, const struct jsonview *event,
+int template_render(const struct template *t, const struct path_source *source,
                     enum template_escape escape, struct buf *out, char *ret_reason,
                     size_t reason_size) __attribute__((warn_unused_result));
+
+/* The mask of roots (enrichment.h) that its paths need to have been looked up. */
+unsigned template_needs(const struct template *t);
 
 /* True when there is no placeholder at all: render once, use often. */
 bool template_is_constant(const struct template *t);

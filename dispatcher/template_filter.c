@@ -36,10 +36,10 @@ int filter_find(const char *name, size_t len, enum filter_kind *ret_kind)
     return -ENOENT;
 }
 
-void template_value_init(struct template_value *v, const struct jsonview *event,
+void template_value_init(struct template_value *v, const struct jsonview *view,
                          const struct jsonview_node *node)
 {
-    *v = (struct template_value){.event = event, .node = node};
+    *v = (struct template_value){.view = view, .node = node};
     buf_init(&v->own, TEMPLATE_MAX_VALUE);
 }
 
@@ -56,7 +56,7 @@ bool template_value_is_null(const struct template_value *v)
 /* What stands in the event already as it is wanted: numbers, words, strings without escapes. */
 static bool is_text_as_it_stands(const struct template_value *v)
 {
-    const char *bytes = jsonview_bytes(v->event, v->node);
+    const char *bytes = jsonview_bytes(v->view, v->node);
     switch ((enum jsonview_type)v->node->type) {
     case JSONVIEW_STRING:
         return !v->node->escaped;
@@ -87,15 +87,15 @@ int template_value_text(struct template_value *v, const char **ret_text, size_t 
         return 0;
     }
     if (is_text_as_it_stands(v)) {
-        *ret_text = jsonview_bytes(v->event, v->node);
+        *ret_text = jsonview_bytes(v->view, v->node);
         *ret_len = v->node->len;
         return 0;
     }
     buf_reset(&v->own);
     if (v->node->type == JSONVIEW_STRING) {
-        jsonview_decode(v->event, v->node, &v->own);
+        jsonview_decode(v->view, v->node, &v->own);
     } else {
-        r = jsonview_print(v->event, v->node, &v->own);
+        r = jsonview_print(v->view, v->node, &v->own);
     }
     *ret_text = buf_text(&v->own);
     *ret_len = v->own.len;
@@ -204,7 +204,7 @@ static void add_sha256(struct buf *out, const char *text, size_t len)
 static int apply_json(struct template_value *v, struct buf *out)
 {
     if (!v->text) {
-        return jsonview_print(v->event, v->node, out);
+        return jsonview_print(v->view, v->node, out);
     }
     if (v->is_json) {
         buf_add(out, v->text, v->len);

@@ -13,6 +13,7 @@
 
 #include "common/buf.h"
 #include "common/jsonview.h"
+#include "dispatcher/path.h"
 #include "dispatcher/template.h"
 
 enum filter_kind {
@@ -32,17 +33,8 @@ struct filter {
     bool argument_is_json; /* a bare number, true, false or null */
 };
 
-enum { PATH_NO_INDEX = -1 };
-
-struct path_key {
-    char *name;
-    size_t len;    /* of the name */
-    int64_t index; /* the name as a number, for arrays; or PATH_NO_INDEX */
-};
-
 struct placeholder {
-    struct path_key *keys;
-    size_t n_keys;
+    struct path path;
     struct filter *filters;
     size_t n_filters;
 };
@@ -68,6 +60,7 @@ struct template
     enum template_kind kind;
     char *source; /* for the line and column of faults at rendering */
     struct fragment body;
+    unsigned needs;
 };
 
 /* The state of one compilation. */
@@ -110,9 +103,9 @@ int template_compile_json(struct compiler *c, struct fragment *out)
 /* Line and column, both from 1, of an offset; columns count characters. */
 void template_place(const char *source, size_t at, unsigned *ret_line, unsigned *ret_column);
 
-/* A value on its way through the filters: a node of the event, or text. */
+/* A value on its way through the filters: a node of a view, or text. */
 struct template_value {
-    const struct jsonview *event;
+    const struct jsonview *view;
     const struct jsonview_node *node; /* when text is NULL; NULL is null */
     const char *text;                 /* points into own or an argument */
     size_t len;
@@ -124,7 +117,7 @@ struct template_value {
 
 enum { TEMPLATE_MAX_VALUE = 8 * 1024 * 1024 };
 
-void template_value_init(struct template_value *v, const struct jsonview *event,
+void template_value_init(struct template_value *v, const struct jsonview *view,
                          const struct jsonview_node *node);
 void template_value_release(struct template_value *v);
 bool template_value_is_null(const struct template_value *v);

@@ -6,20 +6,17 @@
 #include "common/jsontext.h"
 #include "dispatcher/template_impl.h"
 
-enum { MAX_INDEX_DIGITS = 9, MAX_ARGUMENT = 1024 };
+enum { MAX_ARGUMENT = 1024 };
 
 void placeholder_free(struct placeholder *p)
 {
     if (!p) {
         return;
     }
-    for (size_t i = 0; i < p->n_keys; i++) {
-        free(p->keys[i].name);
-    }
     for (size_t i = 0; i < p->n_filters; i++) {
         buf_release(&p->filters[i].argument);
     }
-    free(p->keys);
+    path_release(&p->path);
     free(p->filters);
     free(p);
 }
@@ -29,14 +26,9 @@ static bool is_alnum(char c)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-static bool is_key_char(char c)
-{
-    return is_alnum(c) || c == '_' || c == '-' || (unsigned char)c >= 0x80;
-}
-
 static bool is_word_char(char c)
 {
-    return is_key_char(c) || c == '.' || c == '+';
+    return path_is_key_char(c) || c == '.' || c == '+';
 }
 
 /* Moves over the characters that is_part() takes; returns how many bytes. */
@@ -49,53 +41,31 @@ static size_t take_while(struct compiler *c, bool (*is_part)(char))
     return c->at - start;
 }
 
-static int64_t index_of(const char *name, size_t len)
-{
-    int64_t index = 0;
-    if (len == 0 || len > MAX_INDEX_DIGITS || (len > 1 && name[0] == '0')) {
-        return PATH_NO_INDEX;
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (name[i] < '0' || name[i] > '9') {
-            return PATH_NO_INDEX;
-        }
-        index = index * 10 + (name[i] - '0');
-    }
-    return index;
-}
-
 static int parse_key(struct compiler *c, struct placeholder *p)
 {
     size_t start = c->at;
-    size_t n = take_while(c, is_key_char);
+    size_t n = take_while(c, path_is_key_char);
     if (n == 0) {
         return compiler_unexpected(c, "a path such as userid or other.key");
     }
-    if (p->n_keys == TEMPLATE_MAX_KEYS) {
-        return compiler_fault(c, start, "a path may have %d keys at most", TEMPLATE_MAX_KEYS);
+    int r = path_add_key(&p->path, c->source + start, n);
+    if (r == -E2BIG) {
+        return compiler_fault(c, start, "a path may have %d keys at most", PATH_MAX_KEYS);
     }
-    struct path_key *keys = realloc(p->keys, (p->n_keys + 1) * sizeof(*keys));
-    if (!keys) {
-        return -ENOMEM;
-    }
-    p->keys = keys;
-    struct path_key *key = &keys[p->n_keys];
-    key->name = strndup(c->source + start, n);
-    key->len = n;
-    key->index = index_of(c->source + start, n);
-    if (!key->name) {
-        return -ENOMEM;
-    }
-    p->n_keys++;
-    return 0;
+    return r;
 }
 
 static int parse_path(struct compiler *c, struct placeholder *p)
 {
+    char reason[400];
+    size_t start = c->at;
     int r = parse_key(c, p);
     while (r == 0 && c->at < c->len && c->source[c->at] == '.') {
         c->at++;
         r = parse_key(c, p);
+    }
+    if (r == 0 && path_resolve(&p->path, reason, sizeof(reason)) < 0) {
+        return compiler_fault(c, start, "%s", reason);
     }
     return r;
 }

@@ -7,24 +7,6 @@
 #include "dispatcher/template.h"
 #include "dispatcher/template_impl.h"
 
-/* The node at the path; NULL for what is missing. */
-static const struct jsonview_node *look_up(const struct placeholder *p,
-                                           const struct jsonview *event)
-{
-    const struct jsonview_node *node = jsonview_root(event);
-    for (size_t i = 0; node && i < p->n_keys; i++) {
-        const struct path_key *key = &p->keys[i];
-        if (node->type == JSONVIEW_OBJECT) {
-            node = jsonview_find(event, node, key->name, key->len);
-        } else if (key->index != PATH_NO_INDEX) {
-            node = jsonview_element(event, node, (size_t)key->index);
-        } else {
-            node = NULL;
-        }
-    }
-    return node;
-}
-
 /* Inside of a JSON string: text, escaped. */
 static int insert_in_string(struct template_value *v, struct buf *out)
 {
@@ -41,7 +23,7 @@ static int insert_in_string(struct template_value *v, struct buf *out)
 static int insert_value(struct template_value *v, struct buf *out)
 {
     if (!v->text && !(v->node && v->node->type == JSONVIEW_STRING)) {
-        return jsonview_print(v->event, v->node, out);
+        return jsonview_print(v->view, v->node, out);
     }
     const char *text = NULL;
     size_t len = 0;
@@ -92,10 +74,7 @@ static void explain(const struct template *t, const struct part *p, const char *
     unsigned column = 0;
     struct buf path;
     buf_init(&path, 256);
-    for (size_t i = 0; i < p->placeholder->n_keys; i++) {
-        buf_adds(&path, i > 0 ? "." : "");
-        buf_adds(&path, p->placeholder->keys[i].name);
-    }
+    path_print(&p->placeholder->path, &path);
     template_place(t->source, p->source_at, &line, &column);
     (void)snprintf(ret_reason, reason_size, "line %u, column %u: {{%s}}: %s", line, column,
                    buf_text(&path), what);
@@ -118,7 +97,7 @@ static int render_placeholder(const struct template *t, const struct part *p,
     return 0;
 }
 
-int template_render(const struct template *t, const struct jsonview *event,
+int template_render(const struct template *t, const struct path_source *source,
                     enum template_escape escape, struct buf *out, char *ret_reason,
                     size_t reason_size)
 {
@@ -129,7 +108,9 @@ int template_render(const struct template *t, const struct jsonview *event,
             continue;
         }
         struct template_value v;
-        template_value_init(&v, event, look_up(p->placeholder, event));
+        const struct jsonview *view = NULL;
+        const struct jsonview_node *node = path_find(&p->placeholder->path, source, &view);
+        template_value_init(&v, view, node);
         int r = render_placeholder(t, p, &v, ret_reason, reason_size);
         if (r == 0) {
             r = insert(p->kind, &v, escape, out);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/jsonview.h"
+#include "dispatcher/path.h"
 #include "dispatcher/template.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -26,7 +27,12 @@ static int render(const struct template *t, const struct jsonview *event,
     char reason[200];
     reason_clear(reason, sizeof reason);
     buf_init(out, ROOM);
-    int r = template_render(t, event, escape, out, reason, sizeof reason);
+    /* What was looked up is another text of the same kind: let it be the event itself. */
+    struct enrichment data = {0};
+    for (size_t i = 0; i < PATH_ROOTS; i++)
+        data.views[i] = event;
+    const struct path_source source = {event, &data};
+    int r = template_render(t, &source, escape, out, reason, sizeof reason);
     PROPERTY(r == 0 || r == -EBADMSG, "%d", r);
     if (r)
         reason_check(reason, sizeof reason);

@@ -12,6 +12,7 @@
 
 #include "common/jsontext.h"
 #include "common/jsonview.h"
+#include "dispatcher/path.h"
 #include "dispatcher/template.h"
 
 static const char event_text[] =
@@ -25,12 +26,28 @@ static const char event_text[] =
     "\"other\":{\"grade\":{\"final\":87.5},\"items\":[\"a\",{\"k\":7}],\"none\":{},\"list\":[],"
     "\"0\":\"zero key\",\"na-me_1\":\"n\",\"\\u00fcber\":\"u\"}}";
 
+static const char *const looked_up[PATH_ROOTS] = {
+    [ROOT_USER] = "{\"id\":12,\"firstname\":\"Zo\u00eb\",\"idnumber\":\"0042\","
+                  "\"phone1\":\"5\"}",
+    [ROOT_USER_PROFILE] = "{\"student_id\":\"S-1\"}",
+    [ROOT_COURSE] = "{\"id\":2,\"fullname\":\"A & B\",\"category\":{\"name\":\"Arts\"}}",
+};
+
 static struct jsonview event;
+static struct jsonview views[PATH_ROOTS];
+static struct enrichment data;
 
 static int parse_event(void **state)
 {
     (void)state;
     char reason[100];
+    for (size_t i = 0; i < PATH_ROOTS; i++) {
+        if (looked_up[i] &&
+            jsonview_parse(&views[i], looked_up[i], strlen(looked_up[i]), 32, reason, 100) < 0) {
+            return -1;
+        }
+        data.views[i] = &views[i];
+    }
     return jsonview_parse(&event, event_text, strlen(event_text), 32, reason, sizeof(reason));
 }
 
@@ -38,6 +55,9 @@ static int free_event(void **state)
 {
     (void)state;
     jsonview_release(&event);
+    for (size_t i = 0; i < PATH_ROOTS; i++) {
+        jsonview_release(&views[i]);
+    }
     return 0;
 }
 
@@ -46,13 +66,14 @@ static const char *rendered(enum template_kind kind, const char *source,
                             enum template_escape escape)
 {
     static char text[4096];
-    char reason[256] = "no reason";
+    char reason[400] = "no reason";
     struct template *t = NULL;
     struct buf out;
     buf_init(&out, sizeof(text) - 1);
     int r = template_compile(kind, source, &t, reason, sizeof(reason));
     if (r == 0) {
-        r = template_render(t, &event, escape, &out, reason, sizeof(reason));
+        const struct path_source from = {&event, &data};
+        r = template_render(t, &from, escape, &out, reason, sizeof(reason));
     }
     (void)snprintf(text, sizeof(text), "%s", r == 0 ? buf_text(&out) : reason);
     if (r == 0) {
@@ -112,6 +133,75 @@ static void writes_the_literal_part_as_json_encode_does(void **state)
         {"\"}} } { {\"", "\"}} } { {\""},
     };
     CHECK_ROWS(TEMPLATE_JSON, ESCAPE_NONE, rows);
+}
+
+static void inserts_what_was_looked_up(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"\"{{user.firstname}} {{ user.lastname }}!\"", "\"Zo\\u00eb !\""},
+        {"[{{user.id}},{{user.idnumber}},{{user.phone1}},{{user.email}}]", "[12,\"0042\",5,null]"},
+        {"{{user.firstname | upper}}", "\"ZO\\u00cb\""},
+        {"[{{user.profile.student_id}},{{user.profile.other}}]", "[\"S-1\",null]"},
+        {"[{{course.fullname}},{{course.category.name}},{{course.category.id}}]",
+         "[\"A & B\",\"Arts\",null]"},
+        {"[{{relateduser.id}},{{relateduser.profile.x}},{{cm.name}},{{site.fullname}}]",
+         "[null,null,null,null]"},
+        {"{{relateduser.firstname | default: \"nobody\"}}", "\"nobody\""},
+        {"[{{other.course}},{{Course.x}},{{users.password}}]", "[null,null,null]"},
+    };
+    CHECK_ROWS(TEMPLATE_JSON, ESCAPE_NONE, rows);
+}
+
+static void refuses_fields_that_are_not_to_be_had(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"{{cm.secret}}", "line 1, column 3: there is no cm.secret; cm has added, course, id, "
+                          "idnumber, instance, modname, name, visible"},
+        {"[1,\n {{ site}}]", "line 2, column 5: site needs a field: fullname, shortname"},
+        {"{{site.fullname.x}}",
+         "line 1, column 3: there is no site.fullname.x; site has fullname, shortname"},
+        {"\"{{user.profile}}\"",
+         "line 1, column 4: user.profile needs the short name of one profile field"},
+        {"{{relateduser.profile.a.b}}",
+         "line 1, column 3: relateduser.profile needs the short name of one profile field"},
+    };
+    CHECK_ROWS(TEMPLATE_JSON, ESCAPE_NONE, rows);
+    static const char *const never[] = {
+        "user.password",         "user.secret",  "relateduser.password",
+        "user.lastip",           "user.deleted", "course.category",
+        "course.category.theme", "user",         "course.password"};
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
+        char source[64];
+        (void)snprintf(source, sizeof(source), "{{%s}}", never[i]);
+        assert_memory_equal(rendered(TEMPLATE_JSON, source, ESCAPE_NONE), "line 1, column 3: ", 18);
+    }
+}
+
+static void tells_what_must_be_looked_up(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source;
+        unsigned needs;
+    } rows[] = {
+        {"{\"a\":{{userid}},\"b\":{{other.user.id}}}", 0},
+        {"{{user.id}}", ROOT_BIT(ROOT_USER)},
+        {"[{{user.profile.x}},\"{{course.category.id}}\"]",
+         ROOT_BIT(ROOT_USER_PROFILE) | ROOT_BIT(ROOT_COURSE)},
+        {"[{{relateduser.id}},{{relateduser.profile.x}},{{cm.id}},{{site.fullname}}]",
+         ROOT_BIT(ROOT_RELATED) | ROOT_BIT(ROOT_RELATED_PROFILE) | ROOT_BIT(ROOT_CM) |
+             ROOT_BIT(ROOT_SITE)},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char reason[100];
+        struct template *t = NULL;
+        assert_int_equal(
+            template_compile(TEMPLATE_JSON, rows[i].source, &t, reason, sizeof(reason)), 0);
+        assert_int_equal(template_needs(t), rows[i].needs);
+        template_free(t);
+    }
 }
 
 static void inserts_escaped_text_inside_of_strings(void **state)
@@ -358,7 +448,8 @@ static void leaves_an_overflow_to_the_buffer(void **state)
     buf_init(&out, 10);
     assert_int_equal(template_compile(TEMPLATE_JSON, "[{{eventname}}]", &t, reason, sizeof(reason)),
                      0);
-    assert_int_equal(template_render(t, &event, ESCAPE_NONE, &out, reason, sizeof(reason)), 0);
+    const struct path_source source = {.event = &event};
+    assert_int_equal(template_render(t, &source, ESCAPE_NONE, &out, reason, sizeof(reason)), 0);
     assert_int_equal(buf_error(&out), -EMSGSIZE);
     buf_release(&out);
     template_free(t);
@@ -396,6 +487,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_the_literal_part_as_json_encode_does),
+        cmocka_unit_test(inserts_what_was_looked_up),
+        cmocka_unit_test(refuses_fields_that_are_not_to_be_had),
+        cmocka_unit_test(tells_what_must_be_looked_up),
         cmocka_unit_test(inserts_escaped_text_inside_of_strings),
         cmocka_unit_test(inserts_values_outside_of_strings),
         cmocka_unit_test(follows_paths_into_objects_and_arrays),
