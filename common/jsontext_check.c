@@ -383,43 +383,62 @@ static bool scan_all(struct scan *s)
 
 /* Checks all of the text, for a view or without one. */
 static int scan_text(const char *text, size_t len, unsigned max_depth, struct jsonview *view,
-                     char *ret_reason, size_t reason_size)
+                     struct jsontext_fault *ret_fault)
 {
     const unsigned char *start = (const unsigned char *)text;
-    struct scan
-        s; /* not zeroed as a whole: it is large, and its stack is written before it is read */
+    struct scan s; /* not zeroed as a whole: its stack is large, and written before it is read */
     s.start = start;
     s.end = start + len;
     s.depth = 0;
     s.max_depth = max_depth < JSONTEXT_MAX_DEPTH ? max_depth : JSONTEXT_MAX_DEPTH;
+    memset(s.is_object, 0, sizeof(s.is_object));
     s.fault = NULL;
+    s.fault_at = start;
     s.view = view;
     if (scan_all(&s))
         return 0;
-    if (!s.fault) {
-        snprintf(ret_reason, reason_size, "out of memory");
-        return -ENOMEM;
-    }
-    snprintf(ret_reason, reason_size, "%s, at byte %zu", s.fault, (size_t)(s.fault_at - s.start));
-    return -EBADMSG;
+    *ret_fault =
+        (struct jsontext_fault){s.fault ? s.fault : "out of memory", (size_t)(s.fault_at - start)};
+    return s.fault ? -EBADMSG : -ENOMEM;
+}
+
+static void tell_fault(int r, const struct jsontext_fault *fault, char *ret_reason,
+                       size_t reason_size)
+{
+    if (r == -EBADMSG)
+        snprintf(ret_reason, reason_size, "%s, at byte %zu", fault->what, fault->at);
+    else if (r)
+        snprintf(ret_reason, reason_size, "%s", fault->what);
 }
 
 int jsontext_check(const char *text, size_t len, unsigned max_depth, char *ret_reason,
                    size_t reason_size)
 {
-    return scan_text(text, len, max_depth, NULL, ret_reason, reason_size);
+    struct jsontext_fault fault;
+    int r = scan_text(text, len, max_depth, NULL, &fault);
+    tell_fault(r, &fault, ret_reason, reason_size);
+    return r;
 }
 
 int jsonview_parse(struct jsonview *v, const char *text, size_t len, unsigned max_depth,
                    char *ret_reason, size_t reason_size)
 {
+    struct jsontext_fault fault;
+    int r = jsonview_parse_at(v, text, len, max_depth, &fault);
+    tell_fault(r, &fault, ret_reason, reason_size);
+    return r;
+}
+
+int jsonview_parse_at(struct jsonview *v, const char *text, size_t len, unsigned max_depth,
+                      struct jsontext_fault *ret_fault)
+{
     jsonview_reset(v);
     if (len > UINT32_MAX) {
-        snprintf(ret_reason, reason_size, "a text of more than 4 GiB");
+        *ret_fault = (struct jsontext_fault){"a text of more than 4 GiB", 0};
         return -EBADMSG;
     }
     v->text = text;
-    int r = scan_text(text, len, max_depth, v, ret_reason, reason_size);
+    int r = scan_text(text, len, max_depth, v, ret_fault);
     if (r)
         jsonview_reset(v);
     else

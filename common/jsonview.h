@@ -63,6 +63,16 @@ struct jsonview {
 int jsonview_parse(struct jsonview *v, const char *text, size_t len, unsigned max_depth,
                    char *ret_reason, size_t reason_size) __attribute__((warn_unused_result));
 
+/* What is wrong with a text, and the byte it was found at. */
+struct jsontext_fault {
+    const char *what;
+    size_t at;
+};
+
+/* The same, with the reason in two parts. */
+int jsonview_parse_at(struct jsonview *v, const char *text, size_t len, unsigned max_depth,
+                      struct jsontext_fault *ret_fault) __attribute__((warn_unused_result));
+
 /* For jsontext_check.c, when all nodes are there. */
 void jsonview_make_index(struct jsonview *v);
 

@@ -139,3 +139,19 @@ void utf8_copy_printable(char *ret_text, size_t size, const char *text, size_t l
     }
     ret_text[used] = '\0';
 }
+
+void utf8_place(const char *text, size_t at, unsigned *ret_line, unsigned *ret_column)
+{
+    unsigned line = 1;
+    unsigned column = 1;
+    for (size_t i = 0; i < at; i++) {
+        if (text[i] == '\n') {
+            line++;
+            column = 1;
+        } else if (((unsigned char)text[i] & 0xc0U) != 0x80) {
+            column++;
+        }
+    }
+    *ret_line = line;
+    *ret_column = column;
+}

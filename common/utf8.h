@@ -20,6 +20,9 @@ void utf8_add(struct buf *out, uint32_t c);
 /* Offset of the first byte that does not belong to a valid character; len when there is none. */
 size_t utf8_invalid_at(const char *text, size_t len);
 
+/* Line and column, both from 1, of an offset in a text; columns count characters. */
+void utf8_place(const char *text, size_t at, unsigned *ret_line, unsigned *ret_column);
+
 /* Copies foreign text so that it is safe in a log, a header and a page: control bytes and what is
  * not UTF-8 become \xNN, and it ends, with a NUL, between two characters within size (above 0). */
 void utf8_copy_safe(char *ret_text, size_t size, const char *text, size_t len);

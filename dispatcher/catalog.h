@@ -21,6 +21,7 @@
 
 struct amqp_target;
 struct catalog;
+struct condition;
 struct template;
 
 enum service_type { SERVICE_REST, SERVICE_SOAP, SERVICE_AMQP };
@@ -107,6 +108,8 @@ struct rule {
     char *constant_url;        /* the whole URL, when no event has a say in it; else NULL */
     struct Curl_URL *url;      /* constant_url taken apart, once for all requests; or NULL */
     struct template *payload;  /* JSON template; NULL: the whole event */
+    struct condition *filter;  /* NULL: every event */
+    unsigned needs;            /* mask of roots (enrichment.h) that templates and filter need */
     char *fault;               /* why it cannot be used, or NULL */
     const struct service *service;
 };

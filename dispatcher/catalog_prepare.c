@@ -10,6 +10,7 @@
 #include "common/utf8.h"
 #include "dispatcher/amqp_target.h"
 #include "dispatcher/catalog_impl.h"
+#include "dispatcher/condition.h"
 #include "dispatcher/request.h"
 #include "dispatcher/rest_url.h"
 #include "dispatcher/template.h"
@@ -366,6 +367,29 @@ static int prepare_payload(struct rule *rule, const char *source)
     return r;
 }
 
+static int prepare_filter(struct rule *rule, const char *source)
+{
+    char reason[440];
+    char what[460];
+    int r = condition_compile(source, &rule->filter, reason, sizeof(reason));
+    if (r == -EINVAL) {
+        (void)snprintf(what, sizeof(what), "filter, %s", reason);
+        return rule_fault(rule, what);
+    }
+    return r;
+}
+
+/* What must be looked up before the rule can be carried out; nothing when it cannot be. */
+static unsigned needs_of(const struct rule *rule)
+{
+    if (rule->fault || rule->service->fault) {
+        return 0;
+    }
+    return (rule->endpoint ? template_needs(rule->endpoint) : 0) |
+           (rule->payload ? template_needs(rule->payload) : 0) |
+           (rule->filter ? condition_needs(rule->filter) : 0);
+}
+
 int rule_prepare(struct rule *rule, const struct service *service, const struct rule_row *row)
 {
     rule->id = row->id;
@@ -379,7 +403,10 @@ int rule_prepare(struct rule *rule, const struct service *service, const struct 
     int r = prepare_event(rule, or_empty(row->eventname));
     r = r < 0 ? r : prepare_method(rule, or_empty(row->http_method));
     r = r < 0 ? r : prepare_endpoint(rule, or_empty(row->endpoint));
-    return r < 0 ? r : prepare_payload(rule, or_empty(row->payload_template));
+    r = r < 0 ? r : prepare_payload(rule, or_empty(row->payload_template));
+    r = r < 0 ? r : prepare_filter(rule, row->filter);
+    rule->needs = r < 0 ? 0 : needs_of(rule);
+    return r;
 }
 
 void rule_release(struct rule *rule)
@@ -391,5 +418,6 @@ void rule_release(struct rule *rule)
     free(rule->fault);
     template_free(rule->endpoint);
     template_free(rule->payload);
+    condition_free(rule->filter);
     *rule = (struct rule){0};
 }

@@ -10,22 +10,6 @@
 #include "common/utf8.h"
 #include "dispatcher/template_impl.h"
 
-void template_place(const char *source, size_t at, unsigned *ret_line, unsigned *ret_column)
-{
-    unsigned line = 1;
-    unsigned column = 1;
-    for (size_t i = 0; i < at; i++) {
-        if (source[i] == '\n') {
-            line++;
-            column = 1;
-        } else if (((unsigned char)source[i] & 0xc0U) != 0x80) {
-            column++;
-        }
-    }
-    *ret_line = line;
-    *ret_column = column;
-}
-
 int compiler_fault(const struct compiler *c, size_t at, const char *format, ...)
 {
     unsigned line = 0;
@@ -35,7 +19,7 @@ int compiler_fault(const struct compiler *c, size_t at, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
-    template_place(c->source, at, &line, &column);
+    utf8_place(c->source, at, &line, &column);
     (void)snprintf(c->reason, c->reason_size, "line %u, column %u: %s", line, column, what);
     return -EINVAL;
 }

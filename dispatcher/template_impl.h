@@ -100,9 +100,6 @@ void placeholder_free(struct placeholder *p);
 int template_compile_json(struct compiler *c, struct fragment *out)
     __attribute__((warn_unused_result));
 
-/* Line and column, both from 1, of an offset; columns count characters. */
-void template_place(const char *source, size_t at, unsigned *ret_line, unsigned *ret_column);
-
 /* A value on its way through the filters: a node of a view, or text. */
 struct template_value {
     const struct jsonview *view;

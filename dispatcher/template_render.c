@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/jsontext.h"
+#include "common/utf8.h"
 #include "dispatcher/template.h"
 #include "dispatcher/template_impl.h"
 
@@ -75,7 +76,7 @@ static void explain(const struct template *t, const struct part *p, const char *
     struct buf path;
     buf_init(&path, 256);
     path_print(&p->placeholder->path, &path);
-    template_place(t->source, p->source_at, &line, &column);
+    utf8_place(t->source, p->source_at, &line, &column);
     (void)snprintf(ret_reason, reason_size, "line %u, column %u: {{%s}}: %s", line, column,
                    buf_text(&path), what);
     buf_release(&path);
