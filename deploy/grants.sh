@@ -8,8 +8,10 @@
 # work on the outbox, the bindings and the table of worker processes; update the state of circuit
 # breakers; add to the log; add to and update the index of dead letters and the table of replays, but
 # never delete from them, make a row another message's or change what was asked for; disable a rule
-# whose address is gone. It sees no users, no courses, no other setting of Moodle, and may not change
-# a service, or what a rule says. tests/integration/test_database.py holds every statement against this.
+# whose address is gone. Of users, their profile fields, courses, categories and activities it may read
+# the columns that templates and filters may name, and no others: no passwords, no secrets. It sees no
+# other setting of Moodle, and may not change a service, or what a rule says.
+# tests/integration/test_database.py holds every statement against this.
 #
 #   --database NAME       Moodle's database (moodle)
 #   --prefix PREFIX       prefix of Moodle's tables (mdl_)
@@ -22,8 +24,9 @@
 #   --max-connections N   most connections of the user at a time; each worker process holds one
 #
 # Run it when the tables exist: after the plugin was installed, or schema.sql loaded. It may be run
-# again: grants that exist stay. In a database without Moodle there is no config_plugins, and the
-# view is left out.
+# again: grants that exist stay. Run it again when an activity module was installed: the view of the
+# activities' names has only the modules that it found. In a database without Moodle, what is read of
+# Moodle's own tables is left out.
 set -euo pipefail
 
 fail() {
@@ -59,6 +62,7 @@ done
 account="'$user'@'$host'"
 hub="\`$database\`.${prefix}local_integrationhub"
 view="\`$database\`.mih_${prefix}settings"
+activities="\`$database\`.mih_${prefix}activities"
 
 if [[ $password_file ]]; then
     [[ -r $password_file ]] || fail "$password_file: cannot be read"
@@ -93,6 +97,54 @@ SET @view = IF(@moodle, 'CREATE OR REPLACE SQL SECURITY DEFINER VIEW $view AS
 PREPARE statement FROM @view;
 EXECUTE statement;
 SET @grant = IF(@moodle, 'GRANT SELECT ON $view TO ${account//\'/\'\'}', 'DO 0');
+PREPARE statement FROM @grant;
+EXECUTE statement;
+DEALLOCATE PREPARE statement;
+EOF
+
+# Prints a statement that is left out where a table of Moodle is missing: the table, the statement.
+where_there_is() {
+    cat <<EOF
+SET @statement = IF((SELECT COUNT(*) FROM information_schema.tables
+  WHERE table_schema = '$database' AND table_name = '$prefix$1'), '${2//\'/\'\'}', 'DO 0');
+PREPARE statement FROM @statement;
+EXECUTE statement;
+DEALLOCATE PREPARE statement;
+EOF
+}
+
+may_read() {
+    where_there_is "$1" "GRANT SELECT ($2) ON \`$database\`.$prefix$1 TO $account"
+}
+
+echo
+echo '-- What templates and filters may name, and what finds it.'
+may_read user 'id, deleted, address, alternatename, auth, city, country, department, email, firstname,
+  firstnamephonetic, idnumber, institution, lang, lastname, lastnamephonetic, middlename, phone1, phone2,
+  suspended, timecreated, timezone, username'
+may_read user_info_field 'id, shortname, defaultdata'
+may_read user_info_data 'userid, fieldid, data'
+may_read course 'id, category, enddate, format, fullname, idnumber, lang, shortname, startdate, timecreated,
+  visible'
+may_read course_categories 'id, idnumber, name, parent, path, visible'
+may_read course_modules 'id, added, course, idnumber, instance, module, visible'
+may_read modules 'id, name'
+
+echo
+echo '-- The name of an activity stands in the table of its module. The view has a row with id 0 for each'
+echo '-- module that it knows, so that a module that came later is told from an activity that is gone.'
+echo 'SET SESSION group_concat_max_len = 1000000;'
+echo "SET @activities = 'DO 0';"
+where_there_is modules "SELECT CONCAT('CREATE OR REPLACE SQL SECURITY DEFINER VIEW $activities AS ',
+  GROUP_CONCAT('SELECT ', QUOTE(m.name), ' AS modname, 0 AS id, NULL AS name UNION ALL SELECT ', QUOTE(m.name),
+    ', id, name FROM \`$database\`.\`$prefix', m.name, '\`' ORDER BY m.id SEPARATOR ' UNION ALL '))
+  INTO @activities FROM \`$database\`.${prefix}modules m WHERE EXISTS (SELECT 1 FROM information_schema.columns c
+    WHERE c.table_schema = '$database' AND c.table_name = CONCAT('$prefix', m.name) AND c.column_name = 'name')"
+cat <<EOF
+SET @activities = COALESCE(@activities, 'DO 0');
+PREPARE statement FROM @activities;
+EXECUTE statement;
+SET @grant = IF(@activities = 'DO 0', @activities, 'GRANT SELECT ON $activities TO ${account//\'/\'\'}');
 PREPARE statement FROM @grant;
 EXECUTE statement;
 DEALLOCATE PREPARE statement;

@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MIH_BUILD", ROOT / "build"))
 sys.path.insert(0, str(ROOT / "tests/harness"))
 
+import moodle_tables  # noqa: E402
 import services  # noqa: E402
 import xmldb  # noqa: E402
 
@@ -189,6 +190,15 @@ class GrantsTest(DatabaseCase):
         "DELETE FROM {worker} WHERE timeseen < UNIX_TIMESTAMP() + 1",
         "SELECT GET_LOCK('x', 0), IS_USED_LOCK('x'), RELEASE_LOCK('x')",
         "SELECT value FROM mih_mdl_settings WHERE name = 'siteid'",
+        "SELECT id, address, alternatename, auth, city, country, department, email, firstname, firstnamephonetic, id, idnumber, institution, lang,"
+        " lastname, lastnamephonetic, middlename, phone1, phone2, suspended, timecreated, timezone, username FROM mdl_user WHERE deleted = 0",
+        "SELECT f.shortname, COALESCE(d.data, f.defaultdata) FROM mdl_user_info_field f LEFT JOIN mdl_user_info_data d ON d.userid = 1 AND"
+        " d.fieldid = f.id",
+        "SELECT t.fullname, c.id, c.idnumber, c.name, c.parent, c.path, c.visible FROM mdl_course t LEFT JOIN mdl_course_categories c ON"
+        " c.id = t.category",
+        "SELECT id, category, enddate, format, idnumber, lang, shortname, startdate, timecreated, visible FROM mdl_course",
+        "SELECT t.id, t.added, t.course, t.idnumber, t.instance, t.visible, m.name FROM mdl_course_modules t JOIN mdl_modules m ON m.id = t.module",
+        "SELECT id, name FROM mih_mdl_activities WHERE modname = 'forum' AND id IN (0, 1)",
         "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; COMMIT",
     )
     REFUSED = (
@@ -215,6 +225,20 @@ class GrantsTest(DatabaseCase):
         "UPDATE {replay} SET dryrun = 0",
         "SELECT * FROM mdl_config_plugins",
         "SELECT * FROM mdl_user",
+        "SELECT password FROM mdl_user",
+        "SELECT id FROM mdl_user WHERE password LIKE 'x%'",
+        "SELECT secret FROM mdl_user",
+        "SELECT lastip FROM mdl_user",
+        "SELECT * FROM mdl_user_info_data",
+        "SELECT param1 FROM mdl_user_info_field",
+        "SELECT * FROM mdl_course",
+        "SELECT summary FROM mdl_course",
+        "SELECT description FROM mdl_course_categories",
+        "SELECT availability FROM mdl_course_modules",
+        "SELECT name FROM mdl_forum",
+        "UPDATE mdl_user SET email = 'x'",
+        "UPDATE mdl_course SET fullname = 'x'",
+        "UPDATE mih_mdl_activities SET name = 'x'",
         "INSERT INTO mih_mdl_settings VALUES ('siteid', 'x')",
         "SELECT * FROM mysql.user",
         "CREATE TABLE mine (id INT)",
@@ -229,8 +253,8 @@ class GrantsTest(DatabaseCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.server.query("CREATE TABLE mdl_user (id INT, password TEXT);"
-                         "CREATE TABLE mdl_config_plugins (id INT PRIMARY KEY AUTO_INCREMENT, plugin TEXT, name TEXT, value LONGTEXT);"
+        moodle_tables.load(cls.server)
+        cls.server.query("CREATE TABLE mdl_config_plugins (id INT PRIMARY KEY AUTO_INCREMENT, plugin TEXT, name TEXT, value LONGTEXT);"
                          "INSERT INTO mdl_config_plugins (plugin, name, value) VALUES ('local_integrationhub', 'siteid', 'lms.example'),"
                          " ('local_integrationhub', 'brokerurl', 'amqp://u:secret@h'), ('other', 'siteid', 'no')")
         with tempfile.NamedTemporaryFile("w") as file:
@@ -284,6 +308,7 @@ class GrantsTest(DatabaseCase):
                 server.query(subprocess.run([ROOT / "deploy/grants.sh", "--password-file", file.name, "--require-tls", "--max-connections",
                                              "40"], check=True, stdout=subprocess.PIPE, text=True).stdout)
             self.assertEqual(server.query("SELECT COUNT(*) FROM information_schema.views WHERE table_schema = 'moodle'"), [["0"]])
+            self.assertEqual(server.query("SELECT COUNT(*) FROM information_schema.column_privileges WHERE table_name = 'mdl_user'"), [["0"]])
 
     def test_odd_names_are_refused(self):
         for option, value in (("--prefix", "x y"), ("--database", "a`b"), ("--user", "a'b"), ("--host", "h'"), ("--nonsense", "1")):
