@@ -13,6 +13,7 @@
 #include "worker/repeats.h"
 #include "worker/replayed.h"
 #include "worker/ruleoff.h"
+#include "worker/selection.h"
 
 enum {
     BUDGET_WAIT_MS = 5000,
@@ -280,6 +281,6 @@ static void send(struct attempt *a, const struct service *service)
 
 void attempt_start(struct attempt *a, const struct service *service)
 {
-    if (!end_copy(a))
+    if (!selection_hold(a) && !end_copy(a))
         send(a, service);
 }

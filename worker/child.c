@@ -19,6 +19,7 @@
 #include "worker/context.h"
 #include "worker/deadnotes.h"
 #include "worker/election.h"
+#include "worker/enrich.h"
 #include "worker/followup.h"
 #include "worker/heartbeat.h"
 #include "worker/intake.h"
@@ -166,6 +167,13 @@ static void on_rules_failure(void *context, const char *reason)
 {
     (void)context;
     log_error("rules could not be read; the ones at hand stay in force", "reason", reason, NULL);
+}
+
+static void on_looked_up(void *context)
+{
+    struct child *c = context;
+
+    intake_looked_up(c->intake);
 }
 
 static void on_hint(void *context)
@@ -488,6 +496,17 @@ static int make_database_side(struct child *c)
     if (r == 0)
         r = ruleoff_new(&c->ctx, c->store, &c->ctx.ruleoff);
     if (r == 0)
+        r = enrich_new(c->store,
+                       &(struct enrich_options){
+                           .expiry_ms = c->settings->enrichment_expiry_ms,
+                           .max_age_ms = c->settings->enrichment_max_age_ms,
+                           .max_entries = (size_t)c->settings->enrichment_cache_entries,
+                           .max_bytes = (size_t)c->settings->enrichment_cache_bytes,
+                           .context = c,
+                           .on_found = on_looked_up,
+                       },
+                       &c->ctx.enrich);
+    if (r == 0)
         r = breakers_new(&c->ctx, c->store, heartbeat_instance(c->heartbeat), on_leave_changed, c,
                          &c->ctx.breakers);
     if (r == 0)
@@ -551,6 +570,7 @@ static void unmake(struct child *c)
     heartbeat_free(c->heartbeat);
     election_free(c->election);
     loader_free(c->loader);
+    enrich_free(c->ctx.enrich);
     ruleoff_free(c->ctx.ruleoff);
     deadnotes_free(c->ctx.deadnotes);
     store_free(c->store, STORE_GRACE_MS);

@@ -15,6 +15,7 @@
 
 struct breakers;
 struct deadnotes;
+struct enrich;
 struct event_base;
 struct ruleoff;
 
@@ -27,6 +28,7 @@ struct context {
     struct breakers *breakers;
     struct deadnotes *deadnotes;
     struct ruleoff *ruleoff;
+    struct enrich *enrich;
     struct envelope_limits limits;
     struct counters counters;
     struct seen seen;    /* delivered pairs, shared by the processes of this host */

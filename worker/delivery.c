@@ -10,6 +10,7 @@
 #include "worker/attempt.h"
 #include "worker/lane.h"
 #include "worker/replayed.h"
+#include "worker/selection.h"
 
 enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000, RETURN_WAIT_MS = 2000, RETURN_SPREAD_MS = 4000 };
 
@@ -58,6 +59,39 @@ void delivery_abandon(struct job *job)
         delivery_end(job);
 }
 
+/* What was parsed and matched is forgotten. */
+static void begin_anew(struct job *job)
+{
+    job->next = NULL;
+    envelope_reset(&job->event);
+    catalog_unref(job->catalog);
+    job->parsed = false;
+    job->catalog = NULL;
+    job->n_rules = job->next_rule = 0;
+    job->particular = false;
+}
+
+void delivery_queue_again(struct lane *lane, struct job *job)
+{
+    struct job *first = lane->waiting_first;
+
+    begin_anew(job);
+    if (!first) {
+        delivery_queue(lane, job);
+        return;
+    }
+    if (first->parsed) { /* it may have begun, and then it stays the first */
+        job->next = first->next;
+        first->next = job;
+        if (lane->waiting_last == first)
+            lane->waiting_last = job;
+    } else {
+        job->next = first;
+        lane->waiting_first = job;
+    }
+    lane->waiting++;
+}
+
 static void add_match(void *context, const struct rule *rule)
 {
     struct job *job = context;
@@ -66,6 +100,7 @@ static void add_match(void *context, const struct rule *rule)
         settler_give_back(&job->lane->settler, job->epoch, job->tag);
         job->abandoned = true; /* out of memory: the broker gives it to us again */
     }
+    job->particular = job->particular || rule->filter || rule->needs;
 }
 
 static void match_rules(struct job *job, const struct service *service)
@@ -221,11 +256,7 @@ void delivery_recheck(struct lane *lane)
     while (job) {
         struct job *next = job->next;
 
-        job->next = NULL;
-        envelope_reset(&job->event);
-        catalog_unref(job->catalog);
-        job->parsed = false;
-        job->catalog = NULL;
+        begin_anew(job);
         delivery_queue(lane, job);
         job = next;
     }
@@ -269,7 +300,7 @@ static bool job_begin(struct job *job)
         seen_id_parse(job->event.message_id, &job->id);
         match_rules(job, lane->service);
         if (job->n_rules > 0 && !job->abandoned)
-            return true;
+            return !job->particular || selection_begin(job);
         skip(job);
         return false;
     }

@@ -22,6 +22,9 @@ enum { DELIVERY_MAX_RETURNS = 10, DELIVERY_LAST_RETURNS = 15 };
 /* Puts a job at the end of the lane's waiting queue. */
 void delivery_queue(struct lane *lane, struct job *job);
 
+/* A job that was parked begins anew, before those that have not begun. */
+void delivery_queue_again(struct lane *lane, struct job *job);
+
 /* Takes the first one out of it. */
 struct job *delivery_unqueue(struct lane *lane);
 

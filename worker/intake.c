@@ -12,6 +12,7 @@
 #include "worker/delivery.h"
 #include "worker/hint.h"
 #include "worker/lane.h"
+#include "worker/selection.h"
 
 enum {
     MAX_CHANNEL = 2047,
@@ -374,6 +375,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     for (size_t i = 0; i < in->n_lanes; i++) {
         if (in->lanes[i]->doubts > 0)
             delivery_end_doubts(in->lanes[i], now);
+        selection_tick(in->lanes[i], now);
         delivery_pump(in->lanes[i]); /* a rate limit lets more through with time */
     }
     if (in->bus && now >= in->bus_tick_at_ms) {
@@ -465,6 +467,12 @@ void intake_rules_checked(struct intake *in)
 {
     for (size_t i = 0; i < in->n_lanes; i++)
         delivery_recheck(in->lanes[i]);
+}
+
+void intake_looked_up(struct intake *in)
+{
+    for (size_t i = 0; i < in->n_lanes; i++)
+        selection_recheck(in->lanes[i]);
 }
 
 void intake_refresh(struct intake *in)

@@ -40,6 +40,9 @@ void intake_limits_changed(struct intake *in);
 /* A look at the rules has ended (context's rules_checked_ms is up to date). */
 void intake_rules_checked(struct intake *in);
 
+/* A look-up in Moodle's tables has ended. */
+void intake_looked_up(struct intake *in);
+
 /* Quiet: give back what has not begun, finish the rest, take nothing new; or take work again. */
 void intake_set_quiet(struct intake *in, bool quiet);
 

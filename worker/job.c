@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dispatcher/catalog.h"
+#include "worker/enrich.h"
 #include "worker/repeats.h"
 #include "worker/replayed.h"
 
@@ -103,6 +104,10 @@ void job_put(struct job *job)
     view = job->event.view;
     catalog_unref(job->catalog);
     free(job->replayed);
+    if (job->found) {
+        enrich_found_release(job->found);
+        free(job->found);
+    }
     if (job->body_room > KEPT_BODY_BYTES) {
         free(job->body);
         job->body = NULL;

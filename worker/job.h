@@ -21,6 +21,7 @@
 #include "worker/suspects.h"
 
 struct catalog;
+struct found;
 struct lane;
 struct replayed;
 
@@ -56,6 +57,8 @@ struct job {
     const struct rule **rules;
     size_t n_rules, cap_rules; /* cap_rules stays with the pooled job */
     size_t next_rule;          /* the next one to start */
+    bool particular;           /* some rule has a filter, or needs something looked up */
+    struct found *found;       /* owned; what was looked up, or NULL */
 
     unsigned open;      /* attempts that have not ended */
     unsigned delivered; /* attempts that reached their service */

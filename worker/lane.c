@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/timing.h"
 #include "worker/delivery.h"
+#include "worker/selection.h"
 
 enum {
     PREFETCH_MAX = 2000,
@@ -183,6 +184,7 @@ static void drop_waiting(struct lane *lane, bool keep_begun, bool give_back)
     lane->doubts = 0;
     drop_all(kept ? kept->next : first, give_back);
     drop_all(doubtful, give_back);
+    drop_all(selection_take(lane), give_back);
     if (kept)
         kept->next = NULL;
     lane->waiting_first = lane->waiting_last = kept;

@@ -58,6 +58,8 @@ struct lane {
     struct job *waiting_first, *waiting_last;
     struct job *doubtful; /* no rule wants them, but the rules may be newer than we know */
     unsigned doubts;      /* how many they are */
+    struct job *parked;   /* they wait for a look-up in Moodle's tables (selection.h) */
+    unsigned parked_jobs; /* how many they are */
     unsigned waiting;     /* messages that have not begun */
     unsigned active;      /* attempts on their way to the service */
     unsigned jobs;        /* all messages held: waiting, active, or being dead-lettered */

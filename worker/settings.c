@@ -205,6 +205,20 @@ static const struct conf_setting settings[] = {
      .help = "Behind a forward proxy the guard sees no service's address: yes says that the proxy "
              "itself refuses internal ones; with no, a proxy is not used."},
 
+    {"enrichment", "expiry", CONF_DURATION, FIELD(enrichment_expiry_ms), .fallback = "60s",
+     .min = 0, .max = MS(86400),
+     .help = "What was read of users, courses and activities for templates and filters is read "
+             "anew after this time."},
+    {"enrichment", "max_age", CONF_DURATION, FIELD(enrichment_max_age_ms), .fallback = "1h",
+     .min = 0, .max = MS(INT64_C(30) * 86400),
+     .help = "While the database does not answer, what was read serves up to this age; what needs "
+             "more waits in the broker."},
+    {"enrichment", "cache_entries", CONF_NUMBER, FIELD(enrichment_cache_entries),
+     .fallback = "10000", .min = 16, .max = 1000000,
+     .help = "Most users, profiles, courses and activities that a process remembers."},
+    {"enrichment", "cache_bytes", CONF_BYTES, FIELD(enrichment_cache_bytes), .fallback = "4M",
+     .min = 64 << 10, .max = 1 << 30, .help = "Most memory it takes for them."},
+
     {"log", "level", CONF_CHOICE, FIELD(log_level), .fallback = "info", .choices = level_choices,
      .reloadable = true, .help = "The least important lines that are still written."},
 };

@@ -57,6 +57,11 @@ struct settings {
     char *security_allow_networks; /* see netguard.h */
     bool security_proxy_enforces_egress;
 
+    int64_t enrichment_expiry_ms;
+    int64_t enrichment_max_age_ms; /* while the database does not answer */
+    int64_t enrichment_cache_entries;
+    int64_t enrichment_cache_bytes;
+
     int log_level; /* enum log_level */
 };
 
