@@ -321,8 +321,8 @@ static int prepare_routing_key(struct rule *rule, const char *endpoint)
 
 static int prepare_endpoint(struct rule *rule, const char *endpoint)
 {
-    char reason[200];
-    char what[240];
+    char reason[440];
+    char what[460];
     size_t at = 0;
     unsigned char byte = 0;
     int r = template_compile(TEMPLATE_TEXT, endpoint, &rule->endpoint, reason, sizeof(reason));
@@ -354,8 +354,8 @@ static bool is_no_template(const char *text)
 
 static int prepare_payload(struct rule *rule, const char *source)
 {
-    char reason[200];
-    char what[240];
+    char reason[440];
+    char what[460];
     if (is_no_template(source)) {
         return 0;
     }

@@ -11,6 +11,54 @@ foreach (['event_name', 'uuid', 'message'] as $class) {
 
 use local_integrationhub\local\event_name;
 use local_integrationhub\local\message;
+use local_integrationhub\rule\condition;
+use local_integrationhub\rule\syntax_exception;
+use local_integrationhub\rule\template;
+
+foreach (['syntax_exception', 'source', 'number', 'path', 'json_reader', 'template', 'condition'] as $class) {
+    require(PLUGIN . "/classes/rule/$class.php");
+}
+
+/**
+ * What the plugin says to a template or filter; '' when it is valid.
+ *
+ * @param string $kind json, text or filter
+ * @param string $text
+ * @return string
+ */
+function fault_of(string $kind, string $text): string {
+    try {
+        if ($kind === 'filter') {
+            condition::check($text);
+        } else if ($kind === 'json') {
+            template::check_json($text);
+        } else {
+            template::check_text($text);
+        }
+    } catch (syntax_exception $e) {
+        return $e->getMessage();
+    }
+    return '';
+}
+
+/**
+ * The first fault of a rule's templates and filter, with the part's name as the worker has it.
+ *
+ * @param array $rule
+ * @return string
+ */
+function fault_of_rule(array $rule): string {
+    $payload = $rule['payload_template'] ?? '';
+    $parts = [['endpoint', 'text', $rule['endpoint'] ?? ''], ['payload', 'json', template::is_none($payload) ? 'null' : $payload],
+        ['filter', 'filter', $rule['filter'] ?? '']];
+    foreach ($parts as [$name, $kind, $text]) {
+        $fault = fault_of($kind, $text);
+        if ($fault !== '') {
+            return "$name, $fault";
+        }
+    }
+    return '';
+}
 
 $faults = [];
 
@@ -100,8 +148,32 @@ switch ($argv[1] ?? '') {
         }
         break;
 
+    case 'rules':
+        // What is at fault with a rule is told by the worker's tests: expect.json has it word for word.
+        foreach (glob(TOP . '/tests/cases/*/rule.json') as $path) {
+            $name = basename(dirname($path));
+            $rule = json_decode(file_get_contents($path), true);
+            $expect = json_decode(file_get_contents(dirname($path) . '/expect.json'), true);
+            $told = fault_of_rule($rule);
+            if ($told !== ($expect['invalid'] ?? '')) {
+                $faults[] = "$name:\n  is   $told\n  not  " . ($expect['invalid'] ?? '(nothing)');
+            }
+            $invalid = ($invalid ?? 0) + ($told !== '');
+        }
+        if (($invalid ?? 0) < 10) {
+            $faults[] = 'fewer than 10 cases that are not valid: ' . ($invalid ?? 0);
+        }
+        break;
+
+    case 'syntax':
+        while (($line = fgets(STDIN)) !== false) {
+            [$kind, $text] = json_decode($line, true);
+            echo fault_of($kind, $text) ?: 'ok', "\n";
+        }
+        break;
+
     default:
-        $faults[] = 'usage: plain.php cases|recorded|strings';
+        $faults[] = 'usage: plain.php cases|recorded|strings|rules|syntax';
 }
 
 echo implode("\n", $faults), $faults ? "\n" : '';

@@ -1,5 +1,8 @@
 """What can be said of the plugin's code without a Moodle."""
+import glob
+import json
 import os
+import random
 import re
 import subprocess
 import unittest
@@ -18,6 +21,33 @@ def read(*path):
         return stream.read()
 
 
+def whole_rules():
+    """(kind, text) of every template and filter of the shared cases."""
+    for path in glob.glob(os.path.join(fleet.TOP, "tests", "cases", "*", "rule.json")):
+        with open(path, encoding="utf-8") as stream:
+            rule = json.load(stream)
+        for kind, column in (("text", "endpoint"), ("json", "payload_template"), ("filter", "filter")):
+            if rule.get(column):
+                yield kind, rule[column]
+
+
+def damaged(dice, count):
+    """So many (kind, text): those of the shared cases, most of them with something cut out, put in or doubled."""
+    seeds = sorted(set(whole_rules()))
+    pieces = ["{", "}", "[", "]", '"', "'", ",", ":", "{{", "}}", "|", "\\", "\\u00e9", "\\ud83d", "\\udc00", ".", "-", "1e999", "99999999999999999999",
+              "007", "null", "true", "$in", "$gt", "$or", "$not", "$regex", "$x", "user", "user.password", "course.category.name", "cm.name", "profile",
+              "default", "default:", "upper", "é", "李", "\U0001f600", "\n", "\t", " ", "(", "[a", "a{2,1}", "\x01", "0", "5", '"a"', "{}", "[]", "\\/"]
+    found = [*seeds]
+    while len(found) < count:
+        kind, text = dice.choice(seeds)
+        for _ in range(dice.choice((1, 1, 1, 2, 3))):
+            at = dice.randrange(len(text) + 1)
+            end = min(len(text), at + dice.choice((0, 0, 1, 1, 2, 5)))
+            text = text[:at] + dice.choice(["", text[at:end] * 2, dice.choice(pieces), dice.choice(pieces)]) + text[end:]
+        found.append((kind, text))
+    return found
+
+
 class Php(unittest.TestCase):
     """plain.php, check by check."""
 
@@ -31,6 +61,22 @@ class Php(unittest.TestCase):
 
     def test_the_publisher_makes_exactly_the_recorded_events_and_their_routing_keys(self):
         self.check("recorded")
+
+    def test_rules_of_the_shared_cases_are_refused_as_the_worker_refuses_them(self):
+        self.check("rules")
+
+    def test_templates_and_filters_get_the_worker_s_words(self):
+        """Damaged ones by the thousand: the same verdict, line, column and words from both sides."""
+        inputs = damaged(random.Random(4), 6000)
+        lines = "".join(json.dumps(pair) + "\n" for pair in inputs)
+        told = [subprocess.run(command, input=lines, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
+                for command in ([fleet.program("mih-test-syntax")], ["php", os.path.join(HERE, "plain.php"), "syntax"])]
+        self.assertEqual(len(inputs), len(told[0]))
+        different = [f"{pair}\n  worker {worker}\n  plugin {plugin}" for pair, worker, plugin in zip(inputs, *told) if worker != plugin]
+        self.assertEqual([], different[:10])
+        valid = told[0].count("ok")
+        self.assertTrue(500 < valid < len(inputs) - 500, f"{valid} of {len(inputs)} are valid")
+        print(f"{len(inputs)} templates and filters, {valid} of them valid, {len(set(told[0]))} different verdicts")
 
     def test_english_and_spanish_have_the_same_texts_and_all_of_2_0_0(self):
         self.check("strings")

@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <json-c/json.h>
 
 #include "dispatcher/catalog.h"
+#include "dispatcher/condition.h"
+#include "dispatcher/path.h"
 #include "dispatcher/request.h"
 
 #define FOLDER "tests/cases"
@@ -113,6 +116,54 @@ static struct catalog *catalog_of(const struct files *f)
     return c;
 }
 
+/* The objects that data.json holds, by kind and id, as views for this event. */
+struct looked_up {
+    struct json_object *file;
+    struct jsonview views[PATH_ROOTS];
+    struct enrichment data;
+};
+
+static void look_up(const char *name, const struct rule *rule, struct envelope *event,
+                    struct looked_up *l)
+{
+    static const char *const kinds[ENRICHMENT_KINDS] = {"user", "profile", "course", "cm", "site"};
+    char path[512];
+    (void)snprintf(path, sizeof(path), FOLDER "/%s/data.json", name);
+    if (access(path, R_OK) != 0) {
+        return;
+    }
+    l->file = read_json(name, "data.json");
+    for (unsigned root = ROOT_EVENT + 1; root < PATH_ROOTS; root++) {
+        char id[24];
+        char reason[100];
+        struct json_object *kind = NULL;
+        struct json_object *object = NULL;
+        if (!(rule->needs & ROOT_BIT(root))) {
+            continue;
+        }
+        l->data.roots |= ROOT_BIT(root);
+        (void)snprintf(id, sizeof(id), "%lld",
+                       (long long)enrichment_id(&event->view, (enum path_root)root));
+        if (json_object_object_get_ex(l->file, kinds[enrichment_kind_of((enum path_root)root)],
+                                      &kind) &&
+            json_object_object_get_ex(kind, id, &object)) {
+            const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
+            assert_int_equal(
+                jsonview_parse(&l->views[root], text, strlen(text), 8, reason, sizeof(reason)), 0);
+            l->data.views[root] = &l->views[root];
+        }
+    }
+    event->data = &l->data;
+}
+
+static void looked_up_release(struct looked_up *l)
+{
+    for (unsigned root = 0; root < PATH_ROOTS; root++) {
+        jsonview_release(&l->views[root]);
+    }
+    json_object_put(l->file);
+}
+
 static void check_text(const char *name, const char *what, const char *is, const char *wanted)
 {
     if (strcmp(is, wanted ? wanted : "(nothing)") != 0) {
@@ -167,9 +218,44 @@ static void check_request(const char *name, const struct request *r, struct json
     check_headers(name, r, expect);
 }
 
+enum { SKIPPED = 1 };
+
+/* What the plugin says when such a rule is saved must be what the worker says, word for word. */
+static void check_invalid(const char *name, const struct files *f, const struct rule *rule)
+{
+    static const char *const parts[] = {"policy: endpoint, line ", "policy: payload, line ",
+                                        "policy: filter, line "};
+    const char *invalid = text_of(f->expect, "invalid");
+    bool is_syntax = false;
+    for (size_t i = 0; rule->fault && i < sizeof(parts) / sizeof(parts[0]); i++) {
+        is_syntax = is_syntax || strncmp(rule->fault, parts[i], strlen(parts[i])) == 0;
+    }
+    if (is_syntax != (invalid != NULL) ||
+        (invalid && strncmp(rule->fault + strlen("policy: "), invalid, strlen(invalid)) != 0)) {
+        fail_msg("%s: %s\n  not  %s", name, rule->fault ? rule->fault : "no fault",
+                 invalid ? invalid : "(nothing)");
+    }
+}
+
+/* What the rule's filter says: 0, SKIPPED, or negative with the reason. */
+static int ask_filter(const struct rule *rule, const struct envelope *event, char *ret_reason,
+                      size_t size)
+{
+    char what[440];
+    bool wanted = true;
+    const struct path_source source = {&event->view, event->data};
+    if (!rule->filter || rule->fault) {
+        return 0;
+    }
+    int r = condition_match(rule->filter, &source, &wanted, what, sizeof(what));
+    (void)snprintf(ret_reason, size, "policy: filter, %s", r < 0 ? what : "");
+    return r < 0 ? r : wanted ? 0 : SKIPPED;
+}
+
 /* Parses and builds; the reason as the dead letter will have it. */
-static int build(const struct files *f, struct envelope *event, struct request *r,
-                 const struct catalog *c, char *ret_reason, size_t size)
+static int build(const char *name, const struct files *f, struct envelope *event,
+                 struct looked_up *l, struct request *r, const struct catalog *c, char *ret_reason,
+                 size_t size)
 {
     const struct envelope_limits limits = {.max_bytes = MAX_FILE, .max_depth = ENVELOPE_MAX_DEPTH};
     const char *id = text_of(f->expect, "message_id");
@@ -183,6 +269,12 @@ static int build(const struct files *f, struct envelope *event, struct request *
     const struct service *s = catalog_service_at(c, 0);
     const struct rule *rule = service_rule(s, number_of(f->rule, "id", 0));
     assert_non_null(rule);
+    check_invalid(name, f, rule);
+    look_up(name, rule, event, l);
+    result = ask_filter(rule, event, ret_reason, size);
+    if (result != 0) {
+        return result;
+    }
     return request_build(r, s, rule, event, number_of(f->expect, "now", DEFAULT_NOW), ret_reason,
                          size);
 }
@@ -203,18 +295,24 @@ static void run_case(const char *name)
     assert_true(len > 0 && f.event[len - 1] == '\n');
     f.event[len - 1] = '\0';
     request_init(&r);
-    int result = build(&f, &event, &r, c, reason, sizeof(reason));
+    struct looked_up l = {0};
+    int result = build(name, &f, &event, &l, &r, c, reason, sizeof(reason));
+    bool skipped = number_of(f.expect, "skipped", 0) != 0;
     const char *error = text_of(f.expect, "error");
     if ((result < 0) != (error != NULL)) {
         fail_msg("%s: %s", name, result < 0 ? reason : "no error");
     }
-    if (!error) {
+    if ((result == SKIPPED) != skipped) {
+        fail_msg("%s: %s", name, skipped ? "is not skipped" : "is skipped");
+    }
+    if (!error && !skipped) {
         check_request(name, &r, f.expect);
-    } else if (!strstr(reason, error)) {
+    } else if (error && !strstr(reason, error)) {
         fail_msg("%s: the reason\n  is       %s\n  without  %s", name, reason, error);
     }
     request_release(&r);
     envelope_release(&event);
+    looked_up_release(&l);
     catalog_unref(c);
     free(f.event);
     json_object_put(f.rule);

@@ -347,7 +347,8 @@ static const struct {
     {"\\core\\event\\x", "/{{user.secret}}", "POST", "{}",
      "policy: endpoint, line 1, column 4: there is no user.secret; user has address, "
      "alternatename, auth, city, country, department, email, firstname, firstnamephonetic, id, "
-     "idnumber, institution, lang, lastname, lastnameph (rule 7, service 3, crm)"},
+     "idnumber, institution, lang, lastname, lastnamephonetic, middlename, phone1, phone2, "
+     "suspended, timecreated, timezone, username (rule 7, service 3, crm)"},
 };
 
 static void names_what_is_wrong_with_a_rule(void **state)
