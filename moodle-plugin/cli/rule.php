@@ -47,14 +47,18 @@ Fields:
     --method=METHOD      POST, GET, PUT, PATCH or DELETE (default: POST)
     --template=JSON      payload template; without one the whole event is sent
     --template-file=FILE the same from a file, - for standard input
+    --filter=JSON        condition; events for which it is not true are skipped; an empty one takes all
+    --filter-file=FILE   the same from a file, - for standard input
+
+Templates and filters are checked before anything is saved; what is wrong is told with line and column.
 
 Exit code 0 when done, 1 with a message when not.
 
 TEXT;
 
-$fields = ['endpoint' => 'endpoint', 'method' => 'http_method', 'template' => 'payload_template'];
+$fields = ['endpoint' => 'endpoint', 'method' => 'http_method', 'template' => 'payload_template', 'filter' => 'filter'];
 $options = cli::options(array_merge(
-    ['list', 'json', 'add', 'update', 'enable', 'disable', 'delete', 'service', 'template-file'],
+    ['list', 'json', 'add', 'update', 'enable', 'disable', 'delete', 'service', 'template-file', 'filter-file'],
     array_keys($fields)
 ), $help);
 
@@ -64,6 +68,9 @@ cli::run(function () use ($options, $fields): void {
     if ($options['template-file'] !== null) {
         $data->payload_template = cli::file_content($options['template-file']);
     }
+    if ($options['filter-file'] !== null) {
+        $data->filter = cli::file_content($options['filter-file']);
+    }
     if ($options['service'] !== null) {
         $service = services::get_service($options['service']);
         if (!$service) {
@@ -72,7 +79,8 @@ cli::run(function () use ($options, $fields): void {
         $data->serviceid = $service->id;
     }
     if ($action === 'list') {
-        $columns = ['id', 'eventname', 'serviceid', 'http_method', 'endpoint', 'enabled', 'payload_template', 'disabledreason'];
+        $columns = ['id', 'eventname', 'serviceid', 'http_method', 'endpoint', 'enabled', 'payload_template', 'filter',
+            'disabledreason'];
         cli::table(registry::get_all_rules(), $columns, (bool) $options['json']);
         return;
     }

@@ -270,6 +270,12 @@ class condition {
         if (preg_match('~[\x00-\x1f]~', $pattern, $found, PREG_OFFSET_CAPTURE)) {
             $this->source->fault($value['at'], 'the regular expression holds a control character at its byte ' . $found[0][1]);
         }
+        preg_match('~\\\\*$~D', $pattern, $found);
+        if (strlen($found[0]) % 2 === 1) {
+            // It would take the delimiter with it.
+            $what = 'the regular expression is wrong at its byte ' . strlen($pattern) . ': \\ at end of pattern';
+            $this->source->fault($value['at'], $what);
+        }
         error_clear_last();
         // A delimiter that no pattern holds.
         $result = @preg_match("\x01$pattern\x01u", '');

@@ -252,9 +252,9 @@ class json_reader {
     private function number(): array {
         $source = $this->source;
         $start = $source->at;
-        $text = $source->take_match('-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?');
-        // Digits that are missing behind a point or an exponent, and zeros in front, make it none.
-        if (!number::is_number($text) || $source->take_match('\.|[eE]') !== '') {
+        // Also what has no digits behind its point or exponent, which makes it none.
+        $text = $source->take_match('-?[0-9]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?');
+        if (!number::is_number($text)) {
             $source->fault($start, 'not a number of JSON');
         }
         $trouble = number::trouble($text);

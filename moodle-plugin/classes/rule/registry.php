@@ -36,7 +36,7 @@ class registry {
     public const METHODS = ['POST', 'GET', 'PUT', 'PATCH', 'DELETE'];
 
     /** Fields that a person may set. */
-    private const FIELDS = ['eventname', 'serviceid', 'endpoint', 'http_method', 'payload_template', 'enabled'];
+    private const FIELDS = ['eventname', 'serviceid', 'endpoint', 'http_method', 'payload_template', 'filter', 'enabled'];
 
     /**
      * The rule of an id.
@@ -85,8 +85,8 @@ class registry {
      */
     public static function update_rule(int $id, \stdClass $data): void {
         global $DB;
-        $DB->get_record(self::TABLE, ['id' => $id], 'id', MUST_EXIST);
-        $values = self::validated(self::values($data));
+        $old = $DB->get_record(self::TABLE, ['id' => $id], 'id, serviceid', MUST_EXIST);
+        $values = self::validated(self::values($data), (int) $old->serviceid);
         if (!empty($values['enabled'])) {
             // Why the worker fleet had disabled it is of the past.
             $values += ['timedisabled' => null, 'disabledreason' => null];
@@ -186,10 +186,11 @@ class registry {
      * Refuses what cannot work and brings the rest into its form.
      *
      * @param array $values of the fields that are set
+     * @param int $serviceid of the rule, when it is not among them
      * @return array
      * @throws \moodle_exception naming what is wrong
      */
-    private static function validated(array $values): array {
+    private static function validated(array $values, int $serviceid = 0): array {
         global $DB;
         if (isset($values['eventname'])) {
             $name = event_name::normalise($values['eventname']);
@@ -212,6 +213,33 @@ class registry {
         if (\core_text::strlen($endpoint) > 255 || preg_match('~[\x00-\x1f\x7f]~', $endpoint)) {
             throw new \moodle_exception('error_endpoint', 'local_integrationhub');
         }
+        self::check_syntax($values, (int) ($values['serviceid'] ?? $serviceid));
         return $values;
+    }
+
+    /**
+     * Refuses templates and a filter that the workers could not use.
+     *
+     * @param array $values of the fields that are set
+     * @param int $serviceid
+     * @throws \moodle_exception naming the field, line, column and what was expected
+     */
+    private static function check_syntax(array $values, int $serviceid): void {
+        global $DB;
+        $israw = $DB->get_field('local_integrationhub_svc', 'body_type', ['id' => $serviceid]) === 'raw';
+        $field = 'endpoint';
+        try {
+            template::check_text((string) ($values['endpoint'] ?? ''));
+            $field = 'payload_template';
+            $payload = $values['payload_template'] ?? null;
+            if (!template::is_none($payload)) {
+                $israw ? template::check_text($payload) : template::check_json($payload);
+            }
+            $field = 'filter';
+            condition::check((string) ($values['filter'] ?? ''));
+        } catch (syntax_exception $e) {
+            $a = ['field' => $field, 'fault' => $e->getMessage()];
+            throw new \moodle_exception('error_syntax', 'local_integrationhub', '', $a);
+        }
     }
 }

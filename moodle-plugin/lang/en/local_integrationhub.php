@@ -148,6 +148,7 @@ $string['error_number'] = '{$a->name} cannot be "{$a->value}". Accepted: a whole
 $string['error_returned'] = 'No queue takes the message: is the worker fleet running?';
 $string['error_routingname'] = 'Accepted: 1 to 100 letters, digits and the characters _ . : - (not beginning with "amq.").';
 $string['error_rule_not_found'] = 'There is no rule {$a}.';
+$string['error_syntax'] = '{$a->field}: {$a->fault}';
 $string['error_token_bytes'] = 'The token holds control characters.';
 $string['error_too_long'] = '{$a->name} is longer than {$a->max} characters.';
 $string['error_url_extra'] = 'A query or a fragment has no place in it.';

@@ -148,6 +148,7 @@ $string['error_number'] = '{$a->name} no puede ser «{$a->value}». Se acepta: u
 $string['error_returned'] = 'Ninguna cola acepta el mensaje: ¿están en marcha los procesos de trabajo?';
 $string['error_routingname'] = 'Se acepta: de 1 a 100 letras, cifras y los caracteres _ . : - (sin empezar por «amq.»).';
 $string['error_rule_not_found'] = 'No existe la regla {$a}.';
+$string['error_syntax'] = '{$a->field}: {$a->fault}';
 $string['error_token_bytes'] = 'El token contiene caracteres de control.';
 $string['error_too_long'] = '{$a->name} tiene más de {$a->max} caracteres.';
 $string['error_url_extra'] = 'No puede llevar consulta ni fragmento.';
