@@ -168,8 +168,8 @@ unsigned path_needs(const struct path *p)
     return p->root == ROOT_EVENT ? 0 : ROOT_BIT(p->root);
 }
 
-const struct jsonview_node *path_find(const struct path *p, const struct path_source *source,
-                                      const struct jsonview **ret_view)
+const struct jsonview_node *path_find_deep(const struct path *p, const struct path_source *source,
+                                           const struct jsonview **ret_view)
 {
     const struct jsonview *view = source->event;
     if (p->root != ROOT_EVENT) {

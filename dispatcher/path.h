@@ -12,10 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/jsonview.h"
 #include "dispatcher/enrichment.h"
-
-struct buf;
-struct jsonview_node;
 
 enum { PATH_MAX_KEYS = 32, PATH_NO_INDEX = -1 };
 
@@ -58,9 +56,22 @@ int path_resolve(struct path *p, char *ret_reason, size_t reason_size)
 /* The mask of roots that must have been looked up: one, or none. */
 unsigned path_needs(const struct path *p);
 
-/* The node at the path and the view it is in; NULL for what is missing. */
-const struct jsonview_node *path_find(const struct path *p, const struct path_source *source,
-                                      const struct jsonview **ret_view);
+/* For path_find(): all paths but the ordinary ones. */
+const struct jsonview_node *path_find_deep(const struct path *p, const struct path_source *source,
+                                           const struct jsonview **ret_view);
+
+/* The node at the path and the view it is in; NULL for what is missing. Inline, for most
+ * placeholders of most payloads are one key of the event. */
+static inline const struct jsonview_node *
+path_find(const struct path *p, const struct path_source *source, const struct jsonview **ret_view)
+{
+    const struct jsonview *event = source->event;
+    if (p->n_keys > 1 || event->n == 0 || event->nodes->type != JSONVIEW_OBJECT) {
+        return path_find_deep(p, source, ret_view);
+    }
+    *ret_view = event;
+    return jsonview_find(event, event->nodes, p->keys->name, p->keys->len);
+}
 
 /* Appends the path as it was written. */
 void path_print(const struct path *p, struct buf *out);

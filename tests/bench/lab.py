@@ -29,12 +29,13 @@ class Lab:
 
     def __init__(self, programs):
         self.folder = guard.folder("mih-bench-")
-        self._make(programs)
+        self.make(programs)
         self.broker = RabbitMQ()
         self.sink = BenchSink()
 
     @staticmethod
-    def _make(programs):
+    def make(programs):
+        """Builds programs, as they are released."""
         build = fleet.build_folder()
         run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DMIH_TESTS=ON"])
         run(["cmake", "--build", build, "--target", *programs])

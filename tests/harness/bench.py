@@ -16,6 +16,7 @@ import contest                                  # noqa: E402  pylint: disable=wr
 import guard                                    # noqa: E402  pylint: disable=wrong-import-position
 import meter                                    # noqa: E402  pylint: disable=wrong-import-position
 import moodle_cost                              # noqa: E402  pylint: disable=wrong-import-position
+import render                                   # noqa: E402  pylint: disable=wrong-import-position
 import report                                   # noqa: E402  pylint: disable=wrong-import-position
 from contestants import ALL, CONCURRENCY, Workers  # noqa: E402  pylint: disable=wrong-import-position
 from lab import HERE, ROOT, Lab                 # noqa: E402  pylint: disable=wrong-import-position
@@ -36,6 +37,7 @@ def options():
     parser.add_argument("--rounds", type=int, default=3, help="times that each is measured, in turn (default 3); the median counts")
     parser.add_argument("--flat", action="store_true", help="only the memory of a child at 20,000 and at 200,000 messages")
     parser.add_argument("--bulkhead", action="store_true", help="only whether a hanging service delays the others: p99 with and without it, in turn")
+    parser.add_argument("--render", action="store_true", help="only templates rendered per second, beside PHP's way and the bare print of json-c")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="build folder (default build)")
     chosen = parser.parse_args()
@@ -151,6 +153,18 @@ def run_bulkhead(chosen):
     return 0
 
 
+def run_render(chosen):
+    """Only the templates; the exit code tells whether all made the same payloads."""
+    try:
+        Lab.make(["mih-bench-render"])
+        rates = render.measure(os.environ["MIH_BUILD"], chosen.rounds, 0.5 if chosen.quick else 2, say)
+    except TROUBLE as error:
+        say(f"run-bench: {error}")
+        return 1
+    print(json.dumps(rates) if chosen.json else "\n".join(render.table(rates, os.environ["MIH_BUILD"])))
+    return 0
+
+
 def show(bench, result, seconds):
     """The result for people."""
     for delay, rows in result["results"].items():
@@ -180,6 +194,8 @@ def main():
         os.environ["MIH_BUILD"] = os.path.abspath(chosen.build)
         if chosen.bulkhead:
             return run_bulkhead(chosen)
+        if chosen.render:
+            return run_render(chosen)
         ours = ["mih-worker"] if {"fleet", "flat"} & set(chosen.kinds) else []
         bench = Bench(chosen, Lab(["mih-bench-preload", "mih-bench-bare", "mih-test-rabbit", *ours]))
         bench.prepare()
