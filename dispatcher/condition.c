@@ -12,6 +12,8 @@
 #include "common/utf8.h"
 #include "dispatcher/condition_impl.h"
 
+enum { MAX_SHOWN = 20 }; /* letters of an operator in a reason */
+
 /* The state of one compilation. */
 struct compilation {
     const char *source;
@@ -281,10 +283,11 @@ static int add_operator(struct compilation *c, struct test *parent, const char *
         i++;
     }
     if (i == sizeof(operators) / sizeof(operators[0])) {
+        size_t letters = strspn(name + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
         return fault(c, at,
-                     "there is no operator %.20s; there are $and, $endsWith, $eq, $exist, $gt, "
+                     "there is no operator %.*s; there are $and, $endsWith, $eq, $exist, $gt, "
                      "$gte, $in, $lt, $lte, $neq, $nin, $not, $or, $regex, $startsWith",
-                     name);
+                     (int)(letters < MAX_SHOWN ? letters : MAX_SHOWN) + 1, name);
     }
     enum test_kind kind = operators[i].kind;
     if (kind != TEST_AND && kind != TEST_OR && kind != TEST_NOT) {

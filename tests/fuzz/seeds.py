@@ -64,8 +64,10 @@ def catalog_rows(rule, service):
 
 def seeds():
     """target -> list of inputs."""
-    found = {name: [] for name in ("jsontext", "envelope", "jsonview", "template", "request", "catalog", "query")}
+    found = {name: [] for name in ("jsontext", "envelope", "jsonview", "template", "request", "catalog", "query", "condition")}
     for event, rule, service in cases():
+        if rule.get("filter"):
+            found["condition"].append(rule["filter"] + "\0" + event)
         template = text_of(rule.get("payload_template"))
         address = [text_of(service.get(key)) for key in ("base_url", "auth_token")] + [text_of(rule.get(key)) for key in ("endpoint", "http_method")]
         request = [*address, template, ID, event]

@@ -181,7 +181,8 @@ class condition {
     private function operator(array $key, array $value): void {
         $name = $key['text'];
         if (!in_array($name, self::OPERATORS, true)) {
-            $what = 'there is no operator ' . substr($name, 0, 20) . '; there are ' . implode(', ', self::OPERATORS);
+            preg_match('~^\$[A-Za-z]{0,20}~', $name, $shown);
+            $what = 'there is no operator ' . $shown[0] . '; there are ' . implode(', ', self::OPERATORS);
             $this->source->fault($key['at'], $what);
         }
         if ($name === '$not') {
