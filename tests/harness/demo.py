@@ -92,6 +92,7 @@ def run(options, screen):
     else:
         summary.tell(screen.say)
         demo.tell_more(screen.say)
+        demo.show_payload(screen.say)
     for fault in faults:
         screen.say(f"FAULT: {fault}")
     if not faults:

@@ -11,6 +11,7 @@ import time
 import account
 import fleet
 import guard
+import moodle_tables
 from demo_report import Summary, bar
 from mailbox import Mailbox
 from rabbit import Rabbit
@@ -69,8 +70,9 @@ class Demo:
                         "queue of the broker.")
 
     def load_tables(self):
-        """schema.sql, the services and rules of tests/demo, and the fleet's database user."""
+        """schema.sql, the people and courses of the recording, the services and rules of tests/demo, and the fleet's database user."""
         self.database.load(os.path.join(fleet.TOP, "schema.sql"))
+        moodle_tables.load(self.database)
         ids = {}
         for service in read_demo("services.json", self.places):
             ids[service["name"]] = fleet.add_service(self.database, **service)
@@ -300,6 +302,12 @@ class Demo:
 
     def tell_more(self, say):
         """What a kind of run adds to the summary."""
+
+    def show_payload(self, say):
+        """A payload with names, as its service got it."""
+        bodies = [request["body"] for request in self.arrivals if '"learner":{' in request.get("body", "")]
+        if bodies:
+            say(f"\nA payload, as learning-analytics got it:\n  {json.dumps(json.loads(bodies[-1]), ensure_ascii=False)}")
 
     def how_to_look(self):
         """Lines for --keep: commands to copy."""
