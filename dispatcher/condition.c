@@ -26,26 +26,42 @@ struct compilation {
     size_t reason_size;
 };
 
-static const struct {
+#define TYPE(type) (1U << (JSONVIEW_##type))
+#define ORDER TYPE(STRING) | TYPE(NUMBER), "a number or a text"
+#define ANY                                                                                        \
+    TYPE(STRING) | TYPE(NUMBER) | TYPE(TRUE) | TYPE(FALSE) | TYPE(NULL),                           \
+        "a text, a number, true, false or null"
+
+/* types: mask of those that the value may have, and how that is told; 0 for lists and conditions.
+ */
+static const struct operator
+{
     const char *name;
     enum test_kind kind;
-} operators[] = {
-    {"$and", TEST_AND},
-    {"$endsWith", TEST_ENDS_WITH},
-    {"$eq", TEST_EQ},
-    {"$exist", TEST_EXIST},
-    {"$gt", TEST_GT},
-    {"$gte", TEST_GTE},
-    {"$in", TEST_IN},
-    {"$lt", TEST_LT},
-    {"$lte", TEST_LTE},
-    {"$neq", TEST_NEQ},
-    {"$nin", TEST_NIN},
-    {"$not", TEST_NOT},
-    {"$or", TEST_OR},
-    {"$regex", TEST_REGEX},
-    {"$startsWith", TEST_STARTS_WITH},
+    unsigned types;
+    const char *told;
+}
+operators[] = {
+    {"$and", TEST_AND, 0, ""},
+    {"$endsWith", TEST_ENDS_WITH, TYPE(STRING), "a text"},
+    {"$eq", TEST_EQ, ANY},
+    {"$exist", TEST_EXIST, TYPE(TRUE) | TYPE(FALSE), "true or false"},
+    {"$gt", TEST_GT, ORDER},
+    {"$gte", TEST_GTE, ORDER},
+    {"$in", TEST_IN, 0, ""},
+    {"$lt", TEST_LT, ORDER},
+    {"$lte", TEST_LTE, ORDER},
+    {"$neq", TEST_NEQ, ANY},
+    {"$nin", TEST_NIN, 0, ""},
+    {"$not", TEST_NOT, 0, ""},
+    {"$or", TEST_OR, 0, ""},
+    {"$regex", TEST_REGEX, TYPE(STRING), "a text that is a regular expression"},
+    {"$startsWith", TEST_STARTS_WITH, TYPE(STRING), "a text"},
 };
+
+enum { N_OPERATORS = sizeof(operators) / sizeof(operators[0]) };
+
+static const struct operator equal = {"$eq", TEST_EQ, ANY};
 
 static int fault(const struct compilation *c, size_t at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -94,7 +110,8 @@ static int add_test(struct compilation *c, struct test *parent, enum test_kind k
                     struct test **ret_test)
 {
     if (c->n_tests == CONDITION_MAX_TESTS) {
-        return fault(c, at, "a condition may have %d parts at most", CONDITION_MAX_TESTS);
+        (void)fault(c, at, "a condition may have %d parts at most", CONDITION_MAX_TESTS);
+        return -EINVAL;
     }
     struct test *children = realloc(parent->children, (parent->n_children + 1) * sizeof(*children));
     if (!children) {
@@ -200,55 +217,25 @@ static int add_list(struct compilation *c, struct test *t, const struct jsonview
     return 0;
 }
 
-/* What an operator's value must be; NULL when it is. */
-static const char *expected_value(enum test_kind kind, const struct jsonview_node *node)
-{
-    bool is_text = node->type == JSONVIEW_STRING;
-    switch (kind) {
-    case TEST_GT:
-    case TEST_GTE:
-    case TEST_LT:
-    case TEST_LTE:
-        return is_text || node->type == JSONVIEW_NUMBER ? NULL : "a number or a text";
-    case TEST_STARTS_WITH:
-    case TEST_ENDS_WITH:
-        return is_text ? NULL : "a text";
-    case TEST_REGEX:
-        return is_text ? NULL : "a text that is a regular expression";
-    case TEST_EXIST:
-        return node->type == JSONVIEW_TRUE || node->type == JSONVIEW_FALSE ? NULL : "true or false";
-    case TEST_EQ:
-    case TEST_NEQ:
-    case TEST_AND:
-    case TEST_OR:
-    case TEST_NOT:
-    case TEST_IN:
-    case TEST_NIN:
-        break;
-    }
-    return is_scalar(node) ? NULL : "a text, a number, true, false or null";
-}
-
 /* A test of the value at the path around it. */
-static int add_leaf(struct compilation *c, struct test *parent, enum test_kind kind, size_t at,
-                    const struct jsonview_node *value)
+static int add_leaf(struct compilation *c, struct test *parent, const struct operator* operator,
+                    size_t at, const struct jsonview_node *value)
 {
     struct test *t = NULL;
     char reason[300];
-    int r = add_test(c, parent, kind, at, &t);
+    int r = add_test(c, parent, operator->kind, at, &t);
     r = r < 0 ? r : set_path(c, t);
     if (r < 0) {
         return r;
     }
-    if (kind == TEST_IN || kind == TEST_NIN) {
+    if (operator->types == 0) {
         return add_list(c, t, value);
     }
-    const char *expected = expected_value(kind, value);
-    if (expected) {
-        return fault(c, place_of(value), "expected %s", expected);
+    if (!(operator->types &(1U << value->type))) {
+        return fault(c, place_of(value), "expected %s", operator->told);
     }
     r = add_operand(c, t, value);
-    if (r < 0 || kind != TEST_REGEX) {
+    if (r < 0 || operator->kind != TEST_REGEX) {
         return r;
     }
     r = regex_compile(t->operands->text, t->operands->len, &t->regex, reason, sizeof(reason));
@@ -279,10 +266,10 @@ static int add_operator(struct compilation *c, struct test *parent, const char *
                         const struct jsonview_node *value)
 {
     size_t i = 0;
-    while (i < sizeof(operators) / sizeof(operators[0]) && strcmp(operators[i].name, name) != 0) {
+    while (i < N_OPERATORS && strcmp(operators[i].name, name) != 0) {
         i++;
     }
-    if (i == sizeof(operators) / sizeof(operators[0])) {
+    if (i == N_OPERATORS) {
         size_t letters = strspn(name + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
         return fault(c, at,
                      "there is no operator %.*s; there are $and, $endsWith, $eq, $exist, $gt, "
@@ -291,7 +278,7 @@ static int add_operator(struct compilation *c, struct test *parent, const char *
     }
     enum test_kind kind = operators[i].kind;
     if (kind != TEST_AND && kind != TEST_OR && kind != TEST_NOT) {
-        return c->path.n_keys > 0 ? add_leaf(c, parent, kind, at, value)
+        return c->path.n_keys > 0 ? add_leaf(c, parent, &operators[i], at, value)
                                   : fault(c, at, "expected a path around %s", name);
     }
     struct test *t = NULL;
@@ -405,7 +392,7 @@ static int add_condition(struct compilation *c, struct test *parent,
                      "expected a value or an object with operators: a list "
                      "stands behind $in");
     }
-    return add_leaf(c, parent, TEST_EQ, place_of(node), node);
+    return add_leaf(c, parent, &equal, place_of(node), node);
 }
 
 static int parse_source(struct compilation *c)
@@ -460,10 +447,11 @@ int condition_compile(const char *source, struct condition **ret_condition, char
         condition_free(condition);
         condition = NULL;
     }
-    if (r == 0) {
-        *ret_condition = condition;
+    if (r < 0) {
+        return r;
     }
-    return r;
+    *ret_condition = condition;
+    return 0;
 }
 
 void condition_free(struct condition *c)

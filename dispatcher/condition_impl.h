@@ -1,4 +1,8 @@
-/* What the files of the condition module share, and nobody else includes. */
+/*
+ * What the files of the condition module share, and nobody else includes.
+ *
+ * A compiled condition is a tree of tests; what a test compares with is owned by it.
+ */
 #ifndef MIH_DISPATCHER_CONDITION_IMPL_H
 #define MIH_DISPATCHER_CONDITION_IMPL_H
 

@@ -148,37 +148,27 @@ static int match_regex(const struct matching *m, const struct test *t, const str
     return r == -EBADMSG ? explain(m, t, what) : r;
 }
 
+static bool is_there(const struct value *v)
+{
+    return v->type != JSONVIEW_NULL;
+}
+
 static int match_value(const struct matching *m, const struct test *t, const struct value *v,
                        bool *ret_is)
 {
-    switch (t->kind) {
-    case TEST_EQ:
-    case TEST_IN:
-        *ret_is = is_in(v, t);
-        break;
-    case TEST_NEQ:
-    case TEST_NIN:
-        *ret_is = !is_in(v, t);
-        break;
-    case TEST_GT:
-    case TEST_GTE:
-    case TEST_LT:
-    case TEST_LTE:
-        *ret_is = is_ordered(v, t);
-        break;
-    case TEST_STARTS_WITH:
-    case TEST_ENDS_WITH:
-        *ret_is = has_end(v, t->operands, t->kind == TEST_STARTS_WITH);
-        break;
-    case TEST_EXIST:
-        *ret_is = (v->type != JSONVIEW_NULL) == (t->operands->type == JSONVIEW_TRUE);
-        break;
-    case TEST_REGEX:
+    if (t->kind == TEST_REGEX) {
         return match_regex(m, t, v, ret_is);
-    case TEST_AND:
-    case TEST_OR:
-    case TEST_NOT:
-        break;
+    }
+    if (t->kind == TEST_EQ || t->kind == TEST_IN) {
+        *ret_is = is_in(v, t);
+    } else if (t->kind == TEST_NEQ || t->kind == TEST_NIN) {
+        *ret_is = !is_in(v, t);
+    } else if (t->kind == TEST_EXIST) {
+        *ret_is = is_there(v) == (t->operands->type == JSONVIEW_TRUE);
+    } else if (t->kind == TEST_STARTS_WITH || t->kind == TEST_ENDS_WITH) {
+        *ret_is = has_end(v, t->operands, t->kind == TEST_STARTS_WITH);
+    } else {
+        *ret_is = is_ordered(v, t);
     }
     return 0;
 }

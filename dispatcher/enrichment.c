@@ -38,7 +38,7 @@ static const struct enrichment_field site_fields[] = {
     {"shortname", false},
 };
 
-#define COUNT(array) (sizeof(array) / sizeof(array[0]))
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 const struct enrichment_field *enrichment_fields(enum enrichment_kind kind, size_t *ret_n)
 {

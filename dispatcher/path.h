@@ -65,12 +65,12 @@ const struct jsonview_node *path_find_deep(const struct path *p, const struct pa
 static inline const struct jsonview_node *
 path_find(const struct path *p, const struct path_source *source, const struct jsonview **ret_view)
 {
-    const struct jsonview *event = source->event;
-    if (p->n_keys > 1 || event->n == 0 || event->nodes->type != JSONVIEW_OBJECT) {
+    const struct jsonview *whole = source->event;
+    if (p->n_keys > 1 || whole->n == 0 || whole->nodes->type != JSONVIEW_OBJECT) {
         return path_find_deep(p, source, ret_view);
     }
-    *ret_view = event;
-    return jsonview_find(event, event->nodes, p->keys->name, p->keys->len);
+    *ret_view = whole;
+    return jsonview_find(whole, whole->nodes, p->keys->name, p->keys->len);
 }
 
 /* Appends the path as it was written. */

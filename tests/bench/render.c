@@ -88,11 +88,10 @@ static void read_events(const char *path)
     FILE *file = fopen(path, "re");
     char *line = NULL;
     size_t room = 0;
-    ssize_t got;
 
     if (!file)
         err(EX_NOINPUT, "%s", path);
-    while (n_events < MAX_EVENTS && (got = getline(&line, &room, file)) > 0) {
+    while (n_events < MAX_EVENTS && getline(&line, &room, file) > 0) {
         struct event *e = &events[n_events++];
 
         e->len = strcspn(line, "\n");

@@ -31,7 +31,8 @@ class Enriched(shared.HubTest):
     def hub(self, **options):
         database = shared.SharedDatabase(f"moodle{time.monotonic_ns()}")
         moodle_tables.load(database)
-        database.query("INSERT INTO mdl_user_info_field (id, shortname, name, defaultdata) VALUES (1, 'studentid', 'x', 'none'), (2, 'unset', 'y', NULL);"
+        database.query("INSERT INTO mdl_user_info_field (id, shortname, name, defaultdata) VALUES (1, 'studentid', 'x', 'none'),"
+                       " (2, 'unset', 'y', NULL);"
                        "INSERT INTO mdl_user_info_data (userid, fieldid, data) VALUES (5, 1, 'S-\"5\"')")
         return super().hub(database=PlainSchema(database), **options)
 

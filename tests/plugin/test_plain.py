@@ -34,9 +34,10 @@ def whole_rules():
 def damaged(dice, count):
     """So many (kind, text): those of the shared cases, most of them with something cut out, put in or doubled."""
     seeds = sorted(set(whole_rules()))
-    pieces = ["{", "}", "[", "]", '"', "'", ",", ":", "{{", "}}", "|", "\\", "\\u00e9", "\\ud83d", "\\udc00", ".", "-", "1e999", "99999999999999999999",
-              "007", "null", "true", "$in", "$gt", "$or", "$not", "$regex", "$x", "user", "user.password", "course.category.name", "cm.name", "profile",
-              "default", "default:", "upper", "é", "李", "\U0001f600", "\n", "\t", " ", "(", "[a", "a{2,1}", "\x01", "0", "5", '"a"', "{}", "[]", "\\/"]
+    pieces = ["{", "}", "[", "]", '"', "'", ",", ":", "{{", "}}", "|", "\\", "\\u00e9", "\\ud83d", "\\udc00", ".", "-", "1e999",
+              "99999999999999999999", "007", "null", "true", "$in", "$gt", "$or", "$not", "$regex", "$x", "user", "user.password",
+              "course.category.name", "cm.name", "profile", "default", "default:", "upper", "é", "李", "\U0001f600", "\n", "\t", " ", "(", "[a",
+              "a{2,1}", "\x01", "0", "5", '"a"', "{}", "[]", "\\/"]
     found = [*seeds]
     while len(found) < count:
         kind, text = dice.choice(seeds)

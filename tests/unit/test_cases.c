@@ -220,6 +220,14 @@ static void check_request(const char *name, const struct request *r, struct json
 
 enum { SKIPPED = 1 };
 
+/* What becomes of a case. */
+struct run {
+    struct envelope event;
+    struct looked_up looked_up;
+    struct request request;
+    char reason[600];
+};
+
 /* What the plugin says when such a rule is saved must be what the worker says, word for word. */
 static void check_invalid(const char *name, const struct files *f, const struct rule *rule)
 {
@@ -253,10 +261,11 @@ static int ask_filter(const struct rule *rule, const struct envelope *event, cha
 }
 
 /* Parses and builds; the reason as the dead letter will have it. */
-static int build(const char *name, const struct files *f, struct envelope *event,
-                 struct looked_up *l, struct request *r, const struct catalog *c, char *ret_reason,
-                 size_t size)
+static int build(const char *name, const struct files *f, struct run *run, const struct catalog *c)
 {
+    struct envelope *event = &run->event;
+    char *ret_reason = run->reason;
+    const size_t size = sizeof(run->reason);
     const struct envelope_limits limits = {.max_bytes = MAX_FILE, .max_depth = ENVELOPE_MAX_DEPTH};
     const char *id = text_of(f->expect, "message_id");
     char reason[400] = "";
@@ -270,13 +279,13 @@ static int build(const char *name, const struct files *f, struct envelope *event
     const struct rule *rule = service_rule(s, number_of(f->rule, "id", 0));
     assert_non_null(rule);
     check_invalid(name, f, rule);
-    look_up(name, rule, event, l);
+    look_up(name, rule, event, &run->looked_up);
     result = ask_filter(rule, event, ret_reason, size);
     if (result != 0) {
         return result;
     }
-    return request_build(r, s, rule, event, number_of(f->expect, "now", DEFAULT_NOW), ret_reason,
-                         size);
+    return request_build(&run->request, s, rule, event, number_of(f->expect, "now", DEFAULT_NOW),
+                         ret_reason, size);
 }
 
 static void run_case(const char *name)
@@ -288,31 +297,28 @@ static void run_case(const char *name)
         .expect = read_json(name, "expect.json"),
     };
     struct catalog *c = catalog_of(&f);
-    struct envelope event = {0};
-    struct request r;
-    char reason[600] = "";
+    struct run run = {0};
     size_t len = strlen(f.event);
     assert_true(len > 0 && f.event[len - 1] == '\n');
     f.event[len - 1] = '\0';
-    request_init(&r);
-    struct looked_up l = {0};
-    int result = build(name, &f, &event, &l, &r, c, reason, sizeof(reason));
+    request_init(&run.request);
+    int result = build(name, &f, &run, c);
     bool skipped = number_of(f.expect, "skipped", 0) != 0;
     const char *error = text_of(f.expect, "error");
     if ((result < 0) != (error != NULL)) {
-        fail_msg("%s: %s", name, result < 0 ? reason : "no error");
+        fail_msg("%s: %s", name, result < 0 ? run.reason : "no error");
     }
     if ((result == SKIPPED) != skipped) {
         fail_msg("%s: %s", name, skipped ? "is not skipped" : "is skipped");
     }
     if (!error && !skipped) {
-        check_request(name, &r, f.expect);
-    } else if (error && !strstr(reason, error)) {
-        fail_msg("%s: the reason\n  is       %s\n  without  %s", name, reason, error);
+        check_request(name, &run.request, f.expect);
+    } else if (error && !strstr(run.reason, error)) {
+        fail_msg("%s: the reason\n  is       %s\n  without  %s", name, run.reason, error);
     }
-    request_release(&r);
-    envelope_release(&event);
-    looked_up_release(&l);
+    request_release(&run.request);
+    envelope_release(&run.event);
+    looked_up_release(&run.looked_up);
     catalog_unref(c);
     free(f.event);
     json_object_put(f.rule);

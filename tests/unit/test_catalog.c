@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "dispatcher/catalog.h"
-#include "dispatcher/enrichment.h"
 #include "dispatcher/template.h"
 
 static const struct service_row plain_service = {
@@ -344,11 +343,6 @@ static const struct {
     {"\\core\\event\\x", "/", "POST", "{\"a\":}",
      "policy: payload, line 1, column 6: expected a JSON value or a placeholder, not '}' "
      "(rule 7, service 3, crm)"},
-    {"\\core\\event\\x", "/{{user.secret}}", "POST", "{}",
-     "policy: endpoint, line 1, column 4: there is no user.secret; user has address, "
-     "alternatename, auth, city, country, department, email, firstname, firstnamephonetic, id, "
-     "idnumber, institution, lang, lastname, lastnamephonetic, middlename, phone1, phone2, "
-     "suspended, timecreated, timezone, username (rule 7, service 3, crm)"},
 };
 
 static void names_what_is_wrong_with_a_rule(void **state)
@@ -362,36 +356,11 @@ static void names_what_is_wrong_with_a_rule(void **state)
         row.http_method = rule_faults[i].method;
         row.payload_template = rule_faults[i].payload;
         struct catalog *c = seal_rule(row, &r);
-        assert_int_equal(r->needs, 0);
         if (!r->fault || strcmp(r->fault, rule_faults[i].fault) != 0) {
             fail_msg("row %zu: %s", i, r->fault ? r->fault : "no fault");
         }
         catalog_unref(c);
     }
-}
-
-static void knows_what_each_rule_needs_to_have_looked_up(void **state)
-{
-    (void)state;
-    const struct rule *r = NULL;
-    struct rule_row row = plain_rule;
-    struct catalog *c = seal_rule(row, &r);
-    assert_null(r->filter);
-    assert_int_equal(r->needs, 0);
-    catalog_unref(c);
-    row.filter = "{\n \"a\": {\"$gt\":null}}";
-    c = seal_rule(row, &r);
-    assert_string_equal(r->fault, "policy: filter, line 2, column 14: expected a number or a text "
-                                  "(rule 7, service 3, crm)");
-    catalog_unref(c);
-    row.endpoint = "/{{course.shortname}}";
-    row.payload_template = "{\"a\":\"{{user.firstname}}\",\"b\":{{userid}}}";
-    row.filter = "{\"site.fullname\":\"x\",\"objectid\":1}";
-    c = seal_rule(row, &r);
-    assert_null(r->fault);
-    assert_non_null(r->filter);
-    assert_int_equal(r->needs, ROOT_BIT(ROOT_COURSE) | ROOT_BIT(ROOT_USER) | ROOT_BIT(ROOT_SITE));
-    catalog_unref(c);
 }
 
 static void takes_no_template_for_what_php_calls_empty(void **state)
@@ -631,7 +600,6 @@ int main(void)
         cmocka_unit_test(prepares_a_rule),
         cmocka_unit_test(joins_base_and_endpoint_as_the_existing_plugin),
         cmocka_unit_test(names_what_is_wrong_with_a_rule),
-        cmocka_unit_test(knows_what_each_rule_needs_to_have_looked_up),
         cmocka_unit_test(takes_no_template_for_what_php_calls_empty),
         cmocka_unit_test(knows_the_methods_in_any_case),
         cmocka_unit_test(finds_the_enabled_rules_that_want_an_event),

@@ -12,6 +12,7 @@
 
 #include "common/jsonview.h"
 #include "common/timing.h"
+#include "dispatcher/catalog.h"
 #include "dispatcher/condition.h"
 #include "dispatcher/decimal.h"
 #include "dispatcher/path.h"
@@ -413,6 +414,52 @@ static void tells_what_must_be_looked_up(void **state)
     condition_free(NULL);
 }
 
+static struct catalog *catalog_of(const struct rule_row *row, const struct rule **ret_rule)
+{
+    static const struct service_row service = {.id = 3, .name = "crm", .base_url = "http://h/"};
+    struct catalog *c = NULL;
+    struct catalog_builder *b = catalog_builder_new();
+    assert_non_null(b);
+    assert_int_equal(catalog_builder_service(b, &service), 0);
+    assert_int_equal(catalog_builder_rule(b, row), 0);
+    assert_int_equal(catalog_builder_seal(b, &c), 0);
+    *ret_rule = service_rule(catalog_service_at(c, 0), row->id);
+    assert_non_null(*ret_rule);
+    return c;
+}
+
+static void is_a_part_of_its_rule(void **state)
+{
+    (void)state;
+    const struct rule *r = NULL;
+    struct rule_row row = {.id = 7, .service_id = 3, .eventname = "\\core\\event\\x"};
+    struct catalog *c = catalog_of(&row, &r);
+    assert_null(r->filter);
+    assert_int_equal(r->needs, 0);
+    catalog_unref(c);
+    row.filter = "{\n \"a\": {\"$gt\":null}}";
+    c = catalog_of(&row, &r);
+    assert_string_equal(r->fault, "policy: filter, line 2, column 14: expected a number or a text "
+                                  "(rule 7, service 3, crm)");
+    catalog_unref(c);
+    row.filter = NULL;
+    row.endpoint = "/{{user.secret}}";
+    c = catalog_of(&row, &r);
+    assert_non_null(strstr(r->fault, "policy: endpoint, line 1, column 4: there is no user.secret; "
+                                     "user has address, "));
+    assert_non_null(strstr(r->fault, "timezone, username (rule 7, service 3, crm)"));
+    assert_int_equal(r->needs, 0);
+    catalog_unref(c);
+    row.endpoint = "/{{course.shortname}}";
+    row.payload_template = "{\"a\":\"{{user.firstname}}\",\"b\":{{userid}}}";
+    row.filter = "{\"site.fullname\":\"x\",\"objectid\":1}";
+    c = catalog_of(&row, &r);
+    assert_null(r->fault);
+    assert_non_null(r->filter);
+    assert_int_equal(r->needs, ROOT_BIT(ROOT_COURSE) | ROOT_BIT(ROOT_USER) | ROOT_BIT(ROOT_SITE));
+    catalog_unref(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +472,7 @@ int main(void)
         cmocka_unit_test(ends_every_search),
         cmocka_unit_test(compares_numbers_as_they_are_written),
         cmocka_unit_test(tells_what_must_be_looked_up),
+        cmocka_unit_test(is_a_part_of_its_rule),
     };
     return cmocka_run_group_tests(tests, parse_event, free_event);
 }
