@@ -100,14 +100,27 @@ static void link_use(struct enrich_cache *c, struct enrich_entry *e)
     c->newest = e;
 }
 
-static void drop(struct enrich_cache *c, struct enrich_entry *e)
+/* An entry that is not in the order of use any more. */
+static void forget(struct enrich_cache *c, struct enrich_entry *e)
 {
     *place_of(c, e->kind, e->id) = e->next;
     e->next = NULL;
-    unlink_use(c, e);
     c->entries--;
     c->bytes -= e->bytes;
     enrich_entry_unref(e);
+}
+
+static void forget_oldest(struct enrich_cache *c)
+{
+    struct enrich_entry *e = c->oldest;
+
+    c->oldest = e->newer;
+    if (c->oldest)
+        c->oldest->older = NULL;
+    else
+        c->newest = NULL;
+    e->newer = NULL;
+    forget(c, e);
 }
 
 struct enrich_entry *enrich_cache_find(struct enrich_cache *c, enum enrichment_kind kind,
@@ -127,21 +140,23 @@ void enrich_cache_put(struct enrich_cache *c, struct enrich_entry *e)
     struct enrich_entry *old = *place_of(c, e->kind, e->id);
     struct enrich_entry **slot = slot_of(c, e->kind, e->id);
 
-    if (old)
-        drop(c, old);
+    if (old) {
+        unlink_use(c, old);
+        forget(c, old);
+    }
     e->next = *slot;
     *slot = e;
     link_use(c, e);
     c->entries++;
     c->bytes += e->bytes;
     while (c->oldest && (c->entries > c->max_entries || c->bytes > c->max_bytes))
-        drop(c, c->oldest);
+        forget_oldest(c);
 }
 
 void enrich_cache_release(struct enrich_cache *c)
 {
     while (c->oldest)
-        drop(c, c->oldest);
+        forget_oldest(c);
     free(c->slots);
     *c = (struct enrich_cache){0};
 }

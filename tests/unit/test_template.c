@@ -26,11 +26,15 @@ static const char event_text[] =
     "\"other\":{\"grade\":{\"final\":87.5},\"items\":[\"a\",{\"k\":7}],\"none\":{},\"list\":[],"
     "\"0\":\"zero key\",\"na-me_1\":\"n\",\"\\u00fcber\":\"u\"}}";
 
+static const char user_text[] = "{\"id\":12,\"firstname\":\"Zo\u00eb\",\"idnumber\":\"0042\","
+                                "\"phone1\":\"5\"}";
+static const char course_text[] =
+    "{\"id\":2,\"fullname\":\"A & B\",\"category\":{\"name\":\"Arts\"}}";
+
 static const char *const looked_up[PATH_ROOTS] = {
-    [ROOT_USER] = "{\"id\":12,\"firstname\":\"Zo\u00eb\",\"idnumber\":\"0042\","
-                  "\"phone1\":\"5\"}",
+    [ROOT_USER] = user_text,
     [ROOT_USER_PROFILE] = "{\"student_id\":\"S-1\"}",
-    [ROOT_COURSE] = "{\"id\":2,\"fullname\":\"A & B\",\"category\":{\"name\":\"Arts\"}}",
+    [ROOT_COURSE] = course_text,
 };
 
 static struct jsonview event;
