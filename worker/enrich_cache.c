@@ -13,6 +13,7 @@ struct enrich_entry *enrich_entry_new(enum enrichment_kind kind, int64_t id, cha
 
     if (e && text &&
         jsonview_parse(&e->view, text, strlen(text), MAX_DEPTH, reason, sizeof reason) < 0) {
+        jsonview_release(&e->view);
         free(e);
         e = NULL;
     }
