@@ -19,6 +19,7 @@ endif()
 if(CMAKE_BUILD_TYPE STREQUAL Release)
   target_compile_options(mih_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 elseif(CMAKE_BUILD_TYPE STREQUAL Sanitize)
+  target_compile_definitions(mih_flags INTERFACE MIH_SANITIZE)
   target_compile_options(mih_flags INTERFACE
     -fsanitize=address,undefined -fno-sanitize-recover=all)
   target_link_options(mih_flags INTERFACE -fsanitize=address,undefined)

@@ -22,6 +22,7 @@ struct pending_rule {
 
 struct catalog_builder {
     uint64_t digest;
+    const struct secret_keys *keys;
     struct service *services;
     size_t n_services;
     size_t cap_services;
@@ -33,6 +34,11 @@ struct catalog_builder {
 struct catalog_builder *catalog_builder_new(void)
 {
     return calloc(1, sizeof(struct catalog_builder));
+}
+
+void catalog_builder_set_keys(struct catalog_builder *b, const struct secret_keys *keys)
+{
+    b->keys = keys;
 }
 
 static void pending_release(struct pending_rule *p)
@@ -153,7 +159,7 @@ int catalog_builder_service(struct catalog_builder *b, const struct service_row 
     b->services = list;
     struct service *s = &list[b->n_services];
     *s = (struct service){0};
-    int r = service_prepare(s, row);
+    int r = service_prepare(s, row, b->keys);
     if (r < 0) {
         service_release(s);
         return r;

@@ -6,6 +6,7 @@
  * in the catalog with its fault, so that its events become dead letters that name it, instead of
  * vanishing. References are counted: a delivery under way keeps the snapshot it started with.
  * One thread (the loop's) takes and drops references; building may happen on another.
+ * Secrets are decrypted when a service is added, and wiped when the catalog is freed.
  *
  * Faults begin with "policy: ", say what is wrong and where (byte, or line and
  * column), and name rule and service at the end. Ids are unique, as the tables' keys are.
@@ -22,6 +23,7 @@
 struct amqp_target;
 struct catalog;
 struct condition;
+struct secret_keys;
 struct template;
 
 enum service_type { SERVICE_REST, SERVICE_SOAP, SERVICE_AMQP };
@@ -126,7 +128,8 @@ struct service {
     char *auth_token; /* a secret: never to be shown */
     char *soap_version;
     char *soap_headers;
-    char *auth_header; /* "Authorization: Bearer ..." or "X-API-Key: ...", or NULL */
+    char *auth_header;  /* "Authorization: Bearer ..." or the like, a secret; or NULL */
+    bool plain_secrets; /* a secret of it is not encrypted in the table */
     int64_t timeout_ms;
     unsigned max_concurrency;
     struct retry_policy retry;
@@ -146,6 +149,8 @@ struct catalog_builder;
 
 /* NULL when memory is out. */
 struct catalog_builder *catalog_builder_new(void);
+/* The keys that decrypt secrets, before the first service; borrowed until the builder is gone. */
+void catalog_builder_set_keys(struct catalog_builder *b, const struct secret_keys *keys);
 /* Copy the row. 0 or -ENOMEM. Rules may come before their services. A rule whose service is
  * unknown is kept out (and counted). */
 int catalog_builder_service(struct catalog_builder *b, const struct service_row *row)

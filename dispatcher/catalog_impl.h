@@ -8,9 +8,17 @@
 #include "dispatcher/catalog.h"
 
 /* Fill the zeroed service from the row. 0, also with a fault, or -ENOMEM. */
-int service_prepare(struct service *s, const struct service_row *row)
-    __attribute__((warn_unused_result));
+int service_prepare(struct service *s, const struct service_row *row,
+                    const struct secret_keys *keys) __attribute__((warn_unused_result));
 void service_release(struct service *s);
+
+/* Gives the service a fault, in words without prefix; the first one stays. 0 or -ENOMEM. */
+int service_fault(struct service *s, const char *what) __attribute__((warn_unused_result));
+
+/* catalog_auth.c: how the service is told who calls. The same results. */
+int service_prepare_auth(struct service *s, const struct service_row *row,
+                         const struct secret_keys *keys) __attribute__((warn_unused_result));
+void service_release_auth(struct service *s);
 
 /* Fill the zeroed rule; its service must be prepared. 0, also with a fault, or -ENOMEM. */
 int rule_prepare(struct rule *rule, const struct service *service, const struct rule_row *row)

@@ -48,7 +48,7 @@ static int set_fault(char **fault, const char *format, ...)
     return *fault ? 0 : -ENOMEM;
 }
 
-static int service_fault(struct service *s, const char *what)
+int service_fault(struct service *s, const char *what)
 {
     return set_fault(&s->fault, "policy: %s (service %lld, %s)", what, (long long)s->id, s->name);
 }
@@ -57,53 +57,6 @@ static int rule_fault(struct rule *rule, const char *what)
 {
     return set_fault(&rule->fault, "policy: %s (rule %lld, service %lld, %s)", what,
                      (long long)rule->id, (long long)rule->service->id, rule->service->name);
-}
-
-static bool begins_with(const char *text, const char *start)
-{
-    return strncmp(text, start, strlen(start)) == 0;
-}
-
-/* What keeps a token from being sent, or NULL. position is for the byte that does. */
-static const char *token_fault(const char *token, char *text, size_t size)
-{
-    if (begins_with(token, "sodium:") || begins_with(token, "openssl-aes-256-ctr:")) {
-        return "the token is encrypted and this worker cannot decrypt it yet";
-    }
-    for (size_t i = 0; token[i]; i++) {
-        unsigned char byte = (unsigned char)token[i];
-        if (byte < 0x20 || byte == 0x7f) {
-            (void)snprintf(text, size, "the token holds the byte 0x%02x at position %zu", byte,
-                           i + 1);
-            return text;
-        }
-    }
-    return NULL;
-}
-
-static int prepare_auth(struct service *s, const struct service_row *row)
-{
-    const char *type = or_empty(row->auth_type);
-    const char *token = or_empty(row->auth_token);
-    char text[80];
-    if (strcmp(type, "bearer") == 0) {
-        s->auth = AUTH_BEARER;
-    } else if (strcmp(type, "apikey") == 0) {
-        s->auth = AUTH_APIKEY;
-    }
-    if (s->auth == AUTH_NONE || *token == '\0') {
-        return 0;
-    }
-    const char *fault = token_fault(token, text, sizeof(text));
-    if (fault) {
-        return service_fault(s, fault);
-    }
-    if (asprintf(&s->auth_header, "%s%s",
-                 s->auth == AUTH_BEARER ? "Authorization: Bearer " : "X-API-Key: ", token) < 0) {
-        s->auth_header = NULL;
-        return -ENOMEM;
-    }
-    return 0;
 }
 
 static int prepare_type(struct service *s, const char *type)
@@ -154,7 +107,8 @@ static char *displayed(const char *name)
     return strdup(text);
 }
 
-int service_prepare(struct service *s, const struct service_row *row)
+int service_prepare(struct service *s, const struct service_row *row,
+                    const struct secret_keys *keys)
 {
     s->id = row->id;
     s->enabled = row->enabled;
@@ -174,12 +128,9 @@ int service_prepare(struct service *s, const struct service_row *row)
     };
     s->name = displayed(or_empty(row->name));
     s->base_url = strdup(or_empty(row->base_url));
-    s->auth_user = strdup(or_empty(row->auth_user));
-    s->auth_token = strdup(or_empty(row->auth_token));
     s->soap_version = strdup(or_empty(row->soap_version));
     s->soap_headers = strdup(or_empty(row->soap_headers));
-    if (!s->name || !s->base_url || !s->auth_user || !s->auth_token || !s->soap_version ||
-        !s->soap_headers) {
+    if (!s->name || !s->base_url || !s->soap_version || !s->soap_headers) {
         return -ENOMEM;
     }
     int r = prepare_type(s, or_empty(row->type));
@@ -187,7 +138,7 @@ int service_prepare(struct service *s, const struct service_row *row)
         return prepare_target(s); /* the token is for what comes in */
     }
     r = r < 0 ? r : prepare_base(s);
-    return r < 0 ? r : prepare_auth(s, row);
+    return r < 0 ? r : service_prepare_auth(s, row, keys);
 }
 
 void service_release(struct service *s)
@@ -204,12 +155,10 @@ void service_release(struct service *s)
     free(s->base_url);
     amqp_target_free(s->amqp);
     free(s->url_prefix);
-    free(s->auth_user);
-    free(s->auth_token);
     free(s->soap_version);
     free(s->soap_headers);
-    free(s->auth_header);
     free(s->fault);
+    service_release_auth(s);
     *s = (struct service){0};
 }
 

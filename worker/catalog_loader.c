@@ -19,6 +19,7 @@ struct look {
     struct loader *loader;
     bool has_digest; /* whether there is a catalog to compare with */
     uint64_t digest; /* its digest */
+    const struct secret_keys *keys;
     struct catalog_builder *builder;
     struct catalog *catalog; /* NULL: nothing changed */
     struct breaker_row *breakers;
@@ -184,6 +185,7 @@ static int run_look(struct store_job *job, struct db *db)
         snprintf(job->reason, sizeof job->reason, "out of memory");
         return -ENOMEM;
     }
+    catalog_builder_set_keys(look->builder, look->keys);
     int r = read_snapshot(look, db);
     bool changed = !look->has_digest || catalog_builder_digest(look->builder) != look->digest;
     if (r == 0 && changed) {
@@ -262,6 +264,7 @@ static void begin_look(evutil_socket_t fd, short what, void *argument)
     if (look) {
         look->job = (struct store_job){.run = run_look, .done = look_done, .waits = true};
         look->loader = l;
+        look->keys = l->hooks.keys;
         look->has_digest = l->has_digest;
         look->digest = l->digest;
     }

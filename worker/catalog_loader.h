@@ -16,10 +16,13 @@ struct breaker_row;
 struct catalog;
 struct event_base;
 struct loader;
+struct secret_keys;
 struct store;
 
 struct loader_hooks {
     void *context;
+    /* What decrypts secrets, for as long as the store lives; NULL: nothing does. */
+    const struct secret_keys *keys;
     /* A catalog that differs from the one before; the reference is the callee's. */
     void (*on_catalog)(void *context, struct catalog *take);
     /* The breakers, at each look that succeeded, after on_catalog; valid during the call. May be

@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "common/netguard.h"
+#include "common/secret.h"
 #include "common/timing.h"
 #include "worker/attempt.h"
 #include "worker/breakers.h"
@@ -25,6 +26,7 @@
 #include "worker/intake.h"
 #include "worker/job.h"
 #include "worker/lane.h"
+#include "worker/plainsecrets.h"
 #include "worker/relay.h"
 #include "worker/ruleoff.h"
 #include "worker/seenmap.h"
@@ -57,6 +59,8 @@ struct child {
     struct followups *letters;
     struct intake *intake;
     struct seenmap seen;
+    struct secret_keys *keys; /* for as long as the process: the store's thread may use them */
+    struct plainsecrets plain_secrets;
     uint64_t repeats_told; /* of counters.repeats */
     struct event *signals[5];
     struct event *second;
@@ -112,6 +116,8 @@ static void on_catalog(void *context, struct catalog *catalog)
     struct child *c = context;
 
     c->has_rules = true;
+    if (c->number == 0)
+        plainsecrets_tell(&c->plain_secrets, catalog);
     log_info("rules read", "services", log_number((int64_t)catalog_service_count(catalog)), NULL);
     if (intake_update(c->intake, catalog) < 0)
         log_error("out of memory: some services are not consumed", NULL);
@@ -513,6 +519,7 @@ static int make_database_side(struct child *c)
         r = loader_new(c->ctx.base, c->store, c->settings->database_poll_interval_ms,
                        &(struct loader_hooks){
                            .context = c,
+                           .keys = c->keys,
                            .on_catalog = on_catalog,
                            .on_breakers = on_breakers,
                            .on_fleet = on_fleet,
@@ -532,9 +539,21 @@ static int make_database_side(struct child *c)
     return r;
 }
 
+/* Without the keys other services are delivered to; the faults of those with a secret tell. */
+static void load_keys(struct child *c)
+{
+    const char *path = c->settings->security_moodle_key_file;
+    char reason[400];
+
+    if (*path && secret_keys_load(path, &c->keys, reason, sizeof reason) < 0)
+        log_error("no secret can be decrypted: [security] moodle_key_file", "reason", reason, NULL);
+}
+
 static int make(struct child *c)
 {
     int r = make_loop(c);
+
+    load_keys(c);
 
     if (r == 0)
         r = make_guard(c);
@@ -580,6 +599,7 @@ static void unmake(struct child *c)
     job_pools_free();
     seenmap_release(&c->seen);
     netguard_free(c->guard);
+    plainsecrets_release(&c->plain_secrets);
     if (c->ctx.base)
         event_base_free(c->ctx.base);
 }

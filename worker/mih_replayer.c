@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/secret.h"
 #include "worker/replayer.h"
 
 #define DEFAULT_CONFIG "/etc/mih/mih.conf"
@@ -68,6 +69,7 @@ static enum log_level command_level(int level)
 
 static int run(struct replay_command *c, struct settings *settings)
 {
+    secret_protect_process();
     signal(SIGPIPE, SIG_IGN); /* librabbitmq writes to sockets that may be gone */
     if (c->verb == VERB_DAEMON) {
         log_init("replayer", (enum log_level)settings->log_level);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/secret.h"
 #include "worker/child.h"
 #include "worker/childlink.h"
 #include "worker/children.h"
@@ -88,6 +89,7 @@ static int run(const struct arguments *a, struct settings *settings)
 {
     struct supervisor_options options = {.program = "/proc/self/exe",
                                          .config_path = a->config_path};
+    secret_protect_process();
     prctl(PR_SET_NAME, "mih-worker"); /* a child began as /proc/self/exe, and would be called exe */
     signal(SIGPIPE, SIG_IGN);         /* curl and librabbitmq write to sockets that may be gone */
     log_init(a->action == CHILD ? "worker" : "supervisor", (enum log_level)settings->log_level);

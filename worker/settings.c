@@ -204,6 +204,10 @@ static const struct conf_setting settings[] = {
      .fallback = "no", .reloadable = true,
      .help = "Behind a forward proxy the guard sees no service's address: yes says that the proxy "
              "itself refuses internal ones; with no, a proxy is not used."},
+    {"security", "moodle_key_file", CONF_TEXT, FIELD(security_moodle_key_file), .fallback = "",
+     .check = check_path,
+     .help = "Copy of Moodle's secret/key/sodium.key that the worker's user may read; with it the "
+             "services' tokens are decrypted."},
 
     {"enrichment", "expiry", CONF_DURATION, FIELD(enrichment_expiry_ms), .fallback = "60s",
      .min = 0, .max = MS(86400),

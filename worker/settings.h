@@ -56,6 +56,7 @@ struct settings {
 
     char *security_allow_networks; /* see netguard.h */
     bool security_proxy_enforces_egress;
+    char *security_moodle_key_file;
 
     int64_t enrichment_expiry_ms;
     int64_t enrichment_max_age_ms; /* while the database does not answer */

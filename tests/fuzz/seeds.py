@@ -19,6 +19,8 @@ HISTORIES = ("HTTP 500\0", "time-out\0002026-11-25T02:11:09Z attempts=13 status=
              "a\n\0b\x9f\0\n\nc\n", "x\0" + "0123456789\n" * 400)
 NETWORKS = ("10.0.0.0/8, fd00::/8\000010.1.2.3", "::ffff:10.0.0.0/104 ::1\000fd00::1", "127.0.0.1/33", "10.1.2.3/8",
             "64:ff9b::/96,0.0.0.0/0\00064:ff9b::1", "::/0")
+SECRETS = ("sodium:dxcplZW7SAmM9p8vV2+ltxm8LN54RAEhZ793vN+DulQo7Prmox2+6i7zhHmZ",
+           "openssl-aes-256-ctr:u6ZbUl5Axvl2aNzaRnD8eAz/FZI3Qxt3yyMA/H5me6U3itSPxwBc1l4sTjwGdb7ut1sV5k46JNXyYTNR", "sodium:QUJD", "plain")
 CONFS = ("", "[database]\nuser = ab\nhost = h\n", "[worker]\nprocesses = 900\n", "[broker]\nurl = amqp://u:p@h,amqps://h\nheartbeat = 1m\n",
          "[log]\nlevel = debug\n; a comment\n",
          "[database]\npassword = a b # c\ntls = off\nport=0x10\n", "[worker]\nmax_event_bytes = 2M\nmax_event_bytes = 1M\n",
@@ -91,7 +93,7 @@ def seeds():
         found["conf"] = [file.read(), *CONFS]
     found.update(amqp_target=list(AMQP_TARGETS), bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS),
                  history=list(HISTORIES),
-                 netguard=list(NETWORKS), planted=["bo"], seen=list(IDS))
+                 netguard=list(NETWORKS), planted=["bo"], seen=list(IDS), secret=list(SECRETS))
     return found
 
 

@@ -97,7 +97,7 @@ static void fills_in_what_a_row_leaves_open(void **state)
     } rows[] = {
         {"rest", "bearer", "T", 5, 16, "Authorization: Bearer T", 5000, 16},
         {"webhook", "apikey", "k e y", 0, 0, "X-API-Key: k e y", 5000, 1},
-        {NULL, "basic", "u:p", -3, -1, NULL, 5000, 1},
+        {NULL, "basic", "p", -3, -1, "Authorization: Basic OnA=", 5000, 1},
         {"rest", "none", "T", 30, 1025, NULL, 30000, 1024},
         {"rest", NULL, "T", 8388607, 1024, NULL, 1200000, 1024},
         {"rest", "bearer", "", 1, 1, NULL, 1000, 1},
@@ -125,6 +125,10 @@ static void fills_in_what_a_row_leaves_open(void **state)
         catalog_unref(c);
     }
 }
+
+#define NO_KEY                                                                                     \
+    "policy: the token cannot be decrypted: this worker has no key; set [security] "               \
+    "moodle_key_file to Moodle's secret/key/sodium.key and restart it (service 3, crm)"
 
 static const struct {
     const char *type;
@@ -176,10 +180,8 @@ static const struct {
      "policy: base_url holds the byte 0x23 at position 11 (service 3, crm)"},
     {"rest", "https://h/a/../b", "none", "",
      "policy: base_url holds a \".\" or \"..\" segment (service 3, crm)"},
-    {"rest", "https://h", "bearer", "sodium:AAAA",
-     "policy: the token is encrypted and this worker cannot decrypt it yet (service 3, crm)"},
-    {"rest", "https://h", "apikey", "openssl-aes-256-ctr:AAAA",
-     "policy: the token is encrypted and this worker cannot decrypt it yet (service 3, crm)"},
+    {"rest", "https://h", "bearer", "sodium:AAAA", NO_KEY},
+    {"rest", "https://h", "apikey", "openssl-aes-256-ctr:AAAA", NO_KEY},
     {"rest", "https://h", "bearer", "a\r\nEvil: 1",
      "policy: the token holds the byte 0x0d at position 2 (service 3, crm)"},
     {"rest", "https://h", "apikey", "ab\x7f",

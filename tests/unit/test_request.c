@@ -257,7 +257,7 @@ static void d9_names_the_fault_of_a_rule_or_service(void **state)
     drop(&f);
     build(&f, &c, UUID, "sodium:xyz");
     assert_int_equal(f.result, -EBADMSG);
-    assert_non_null(strstr(f.reason, "policy: the token is encrypted"));
+    assert_non_null(strstr(f.reason, "policy: the token cannot be decrypted"));
     assert_int_equal(f.request.n_headers, 0);
     drop(&f);
 }

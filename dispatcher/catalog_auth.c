@@ -1,0 +1,150 @@
+/* From a service's row to what its requests prove with who calls. Faults name the field and what
+ * is wrong with it, never a byte of a secret that could be sent. */
+#include <errno.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/secret.h"
+#include "dispatcher/catalog_impl.h"
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+static int faultf(struct service *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int faultf(struct service *s, const char *format, ...)
+{
+    char what[400];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
+    return service_fault(s, what);
+}
+
+static int prepare_type(struct service *s, const char *type)
+{
+    static const struct {
+        const char *name;
+        enum service_auth auth;
+    } types[] = {{"bearer", AUTH_BEARER}, {"apikey", AUTH_APIKEY}, {"basic", AUTH_BASIC},
+                 {"oauth2", AUTH_OAUTH2}, {"wsse", AUTH_WSSE},     {"wssetext", AUTH_WSSE_TEXT}};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (strcmp(type, types[i].name) == 0) {
+            s->auth = types[i].auth;
+        }
+    }
+    if (s->type == SERVICE_REST && (s->auth == AUTH_WSSE || s->auth == AUTH_WSSE_TEXT)) {
+        return service_fault(s, "the auth type wsse is for SOAP services only");
+    }
+    return 0;
+}
+
+/* A secret as it is; "" for none and for one with a fault. */
+static int open_secret(struct service *s, const struct secret_keys *keys, const char *name,
+                       const char *stored, char **ret_text)
+{
+    char reason[300];
+    int r = 0;
+    if (stored && secret_is_encrypted(stored)) {
+        r = secret_decrypt(keys, stored, ret_text, reason, sizeof(reason));
+        if (r == 0 || r == -ENOMEM) {
+            return r;
+        }
+        r = faultf(s, "the %s cannot be decrypted: %s", name, reason);
+        stored = "";
+    }
+    s->plain_secrets = s->plain_secrets || *or_empty(stored) != '\0';
+    *ret_text = strdup(or_empty(stored));
+    return r < 0 || *ret_text ? r : -ENOMEM;
+}
+
+/* A header may hold neither control bytes nor DEL. */
+static int check_bytes(struct service *s, const char *name, const char *text)
+{
+    for (size_t i = 0; text[i]; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        if (byte < 0x20 || byte == 0x7f) {
+            return faultf(s, "the %s holds the byte 0x%02x at position %zu", name, byte, i + 1);
+        }
+    }
+    return 0;
+}
+
+static int keep_header(struct service *s, int written)
+{
+    if (written < 0) {
+        s->auth_header = NULL;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/* RFC 7617. */
+static int make_basic(struct service *s)
+{
+    char *pair = NULL;
+    if (strchr(s->auth_user, ':')) {
+        return service_fault(s, "the user name of basic authentication holds a \":\"");
+    }
+    int len = asprintf(&pair, "%s:%s", s->auth_user, s->auth_token);
+    if (len < 0) {
+        return -ENOMEM;
+    }
+    size_t size = sodium_base64_ENCODED_LEN((size_t)len, sodium_base64_VARIANT_ORIGINAL);
+    char *code = malloc(size);
+    if (code) {
+        sodium_bin2base64(code, size, (const unsigned char *)pair, (size_t)len,
+                          sodium_base64_VARIANT_ORIGINAL);
+    }
+    int r =
+        code ? keep_header(s, asprintf(&s->auth_header, "Authorization: Basic %s", code)) : -ENOMEM;
+    secret_free(code);
+    secret_free(pair);
+    return r;
+}
+
+static int make_header(struct service *s)
+{
+    bool has_token = *s->auth_token != '\0';
+    if (s->fault) {
+        return 0;
+    }
+    if (s->auth == AUTH_BEARER && has_token) {
+        return keep_header(s, asprintf(&s->auth_header, "Authorization: Bearer %s", s->auth_token));
+    }
+    if (s->auth == AUTH_APIKEY && has_token) {
+        return keep_header(s, asprintf(&s->auth_header, "X-API-Key: %s", s->auth_token));
+    }
+    if (s->auth == AUTH_BASIC && (has_token || *s->auth_user)) {
+        return make_basic(s);
+    }
+    return 0;
+}
+
+int service_prepare_auth(struct service *s, const struct service_row *row,
+                         const struct secret_keys *keys)
+{
+    int r = prepare_type(s, or_empty(row->auth_type));
+    const char *stored = s->auth == AUTH_NONE ? NULL : row->auth_token;
+    s->auth_user = strdup(or_empty(row->auth_user));
+    if (!s->auth_user) {
+        return -ENOMEM;
+    }
+    r = r < 0 ? r : open_secret(s, keys, "token", stored, &s->auth_token);
+    r = r < 0 ? r : check_bytes(s, "token", s->auth_token);
+    r = r < 0 ? r : check_bytes(s, "user name", s->auth_user);
+    return r < 0 ? r : make_header(s);
+}
+
+void service_release_auth(struct service *s)
+{
+    free(s->auth_user);
+    secret_free(s->auth_token);
+    secret_free(s->auth_header);
+}
