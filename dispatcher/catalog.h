@@ -128,6 +128,7 @@ struct service {
     char *auth_token; /* a secret: never to be shown */
     char *soap_version;
     char *soap_headers;
+    struct template *soap_template; /* soap_headers compiled; NULL: none */
     char *auth_header;  /* "Authorization: Bearer ..." or the like, a secret; or NULL */
     bool plain_secrets; /* a secret of it is not encrypted in the table */
     int64_t timeout_ms;

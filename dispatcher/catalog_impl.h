@@ -20,6 +20,10 @@ int service_prepare_auth(struct service *s, const struct service_row *row,
                          const struct secret_keys *keys) __attribute__((warn_unused_result));
 void service_release_auth(struct service *s);
 
+/* catalog_soap.c: what only SOAP services have. Address and headers; the same results. */
+int service_prepare_soap(struct service *s, const struct service_row *row)
+    __attribute__((warn_unused_result));
+
 /* Fill the zeroed rule; its service must be prepared. 0, also with a fault, or -ENOMEM. */
 int rule_prepare(struct rule *rule, const struct service *service, const struct rule_row *row)
     __attribute__((warn_unused_result));

@@ -59,20 +59,12 @@ static int rule_fault(struct rule *rule, const char *what)
                      (long long)rule->id, (long long)rule->service->id, rule->service->name);
 }
 
-static int prepare_type(struct service *s, const char *type)
+static enum service_type type_of(const char *type)
 {
     if (strcmp(type, "soap") == 0) {
-        s->type = SERVICE_SOAP;
-    } else if (strcmp(type, "amqp") == 0) {
-        s->type = SERVICE_AMQP;
-    } else {
-        s->type = SERVICE_REST;
-        return 0;
+        return SERVICE_SOAP;
     }
-    if (s->type == SERVICE_SOAP) {
-        return service_fault(s, "services of type soap are not supported yet by this worker");
-    }
-    return 0;
+    return strcmp(type, "amqp") == 0 ? SERVICE_AMQP : SERVICE_REST;
 }
 
 static int prepare_target(struct service *s)
@@ -86,6 +78,9 @@ static int prepare_base(struct service *s)
 {
     char reason[160];
     struct buf prefix;
+    if (s->type == SERVICE_SOAP) {
+        return 0; /* service_prepare_soap() */
+    }
     if (s->type == SERVICE_REST && url_check_base(s->base_url, reason, sizeof(reason)) < 0) {
         int r = service_fault(s, reason);
         if (r < 0) {
@@ -133,12 +128,13 @@ int service_prepare(struct service *s, const struct service_row *row,
     if (!s->name || !s->base_url || !s->soap_version || !s->soap_headers) {
         return -ENOMEM;
     }
-    int r = prepare_type(s, or_empty(row->type));
-    if (r == 0 && s->type == SERVICE_AMQP) {
+    s->type = type_of(or_empty(row->type));
+    if (s->type == SERVICE_AMQP) {
         return prepare_target(s); /* the token is for what comes in */
     }
-    r = r < 0 ? r : prepare_base(s);
-    return r < 0 ? r : service_prepare_auth(s, row, keys);
+    int r = prepare_base(s);
+    r = r < 0 ? r : service_prepare_auth(s, row, keys);
+    return r < 0 || s->type != SERVICE_SOAP ? r : service_prepare_soap(s, row);
 }
 
 void service_release(struct service *s)
@@ -157,6 +153,7 @@ void service_release(struct service *s)
     free(s->url_prefix);
     free(s->soap_version);
     free(s->soap_headers);
+    template_free(s->soap_template);
     free(s->fault);
     service_release_auth(s);
     *s = (struct service){0};
@@ -206,7 +203,7 @@ static int prepare_method(struct rule *rule, const char *method)
         memcpy(rule->method, "AMQP", sizeof("AMQP")); /* whatever the row says */
         return 0;
     }
-    if (*method == '\0') {
+    if (*method == '\0' || rule->service->type == SERVICE_SOAP) {
         method = known[0];
     }
     for (size_t i = 0; method[i] && i + 1 < sizeof(rule->method); i++) {

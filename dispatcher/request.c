@@ -42,6 +42,7 @@ void request_init(struct request *r)
     buf_init(&r->routing_key, AMQP_MAX_NAME);
     buf_init(&r->body, REQUEST_MAX_BODY);
     buf_init(&r->header_text, MAX_HEADER_TEXT);
+    buf_init(&r->soap_headers, MAX_HEADER_TEXT);
 }
 
 void request_reset(struct request *r)
@@ -58,6 +59,9 @@ void request_reset(struct request *r)
     buf_reset(&r->routing_key);
     buf_reset(&r->body);
     buf_reset(&r->header_text);
+    buf_reset(&r->soap_headers);
+    r->max_answer = 0;
+    r->timeout_ms = 0;
 }
 
 void request_release(struct request *r)
@@ -66,6 +70,7 @@ void request_release(struct request *r)
     buf_release(&r->routing_key);
     buf_release(&r->body);
     buf_release(&r->header_text);
+    buf_release(&r->soap_headers);
     request_init(r);
 }
 
@@ -432,6 +437,17 @@ static int build_headers(const struct build *b, int64_t now_s)
     return 0;
 }
 
+/* Rendered anew for a replay, too: like HTTP's, they are about this call, not its data. */
+static int build_soap_headers(const struct build *b)
+{
+    struct request *r = b->request;
+    if (!r->service->soap_template) {
+        return 0;
+    }
+    int error = render(b, r->service->soap_template, ESCAPE_NONE, &r->soap_headers, "SOAP headers");
+    return error < 0 ? error : check_size(b, &r->soap_headers, "text of the SOAP headers");
+}
+
 static int build(const struct build *b, const struct service *service, const struct rule *rule,
                  int64_t now_s)
 {
@@ -447,6 +463,7 @@ static int build(const struct build *b, const struct service *service, const str
     }
     int error = service->type == SERVICE_AMQP ? build_routing_key(b) : build_url(b);
     error = error < 0 ? error : build_payload(b);
+    error = error < 0 ? error : build_soap_headers(b);
     return error < 0 ? error : build_headers(b, now_s);
 }
 

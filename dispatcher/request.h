@@ -15,6 +15,11 @@
  * so they are the same on every retry and replay: the trace id is the message's UUID, or the
  * first 16 bytes of the SHA-256 of a message id that is none.
  *
+ * Of a SOAP service the request is what the event comes to, not yet the message: the body is JSON,
+ * the URL is the WSDL's with "#" and the operation's name behind it. The transport, which has the
+ * WSDL, makes the message of it. So a dead letter keeps the JSON, and a replay of it "as sent"
+ * sends the same data, as the WSDL of that day wants it, with a new time and nonce.
+ *
  * A request is used again and again: after the first few it allocates nothing, but for filters,
  * GET, and objects that go into strings.
  */
@@ -44,6 +49,9 @@ struct request {
     char *headers[REQUEST_MAX_HEADERS]; /* "Name: value"; point into header_text or the service */
     size_t n_headers;
     struct buf header_text;
+    struct buf soap_headers; /* of SOAP: JSON of the message's own headers; else empty */
+    size_t max_answer;       /* bytes that are read of the answer's body; 0: the transport's own */
+    int64_t timeout_ms;      /* 0: the service's */
     char webhook_id[ENVELOPE_ID_SIZE + 32];
 };
 

@@ -63,6 +63,8 @@ struct call {
     struct buf lines;                                    /* see set_headers() */
     char method[sizeof((struct request *)NULL)->method]; /* as set in the handle */
     long timeout_ms;                                     /* as set in the handle */
+    size_t max_body;
+    curl_off_t max_file; /* as set in the handle */
     size_t header_bytes;
     bool header_too_large;
     bool body_too_large;
@@ -108,7 +110,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct call *call = context;
     size_t len = size * count;
-    if (call->body.len + len > call->rest->max_body) {
+    if (call->body.len + len > call->max_body) {
         call->body_too_large = true;
         return 0;
     }
@@ -136,7 +138,6 @@ static CURLcode set_safety(CURL *easy, const struct rest *rest)
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (rest->ca_file != NULL)
         SET(CURLOPT_CAINFO, rest->ca_file);
-    SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)rest->max_body);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* else a stuck name look-up freezes the loop */
     return code;
@@ -275,6 +276,19 @@ static CURLcode set_timeouts(struct call *call, long timeout_ms)
     return code;
 }
 
+static CURLcode set_limit(struct call *call, size_t max_answer)
+{
+    CURL *easy = call->easy;
+    CURLcode code = CURLE_OK;
+    call->max_body = max_answer > 0 ? max_answer : call->rest->max_body;
+    call->body.max = call->max_body;
+    if (call->max_file == (curl_off_t)call->max_body)
+        return CURLE_OK;
+    SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->max_body);
+    call->max_file = (curl_off_t)call->max_body;
+    return code;
+}
+
 static struct curl_slist *append(struct curl_slist *last, char *header)
 {
     struct curl_slist *node = last + 1; /* they stand side by side in call->nodes */
@@ -341,7 +355,10 @@ static CURLcode prepare(struct call *call, const struct request *request)
     if (code == CURLE_OK)
         code = set_method(call, request->method);
     if (code == CURLE_OK)
-        code = set_timeouts(call, (long)request->service->timeout_ms);
+        code = set_timeouts(call, (long)(request->timeout_ms > 0 ? request->timeout_ms
+                                                                 : request->service->timeout_ms));
+    if (code == CURLE_OK)
+        code = set_limit(call, request->max_answer);
     if (code == CURLE_OK && set_headers(call, request) < 0)
         code = CURLE_OUT_OF_MEMORY;
     return code;

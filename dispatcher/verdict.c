@@ -21,6 +21,10 @@
  * 429 is flow control: neutral, not counted. After it, after 503 and after a time-out the service
  * gets fewer requests at a time. Retry-After is honoured on 429 and 503.
  *
+ * A SOAP fault counts as such inside of any status. One that blames the sender (Client, Sender,
+ * MustUnderstand, VersionMismatch, DataEncodingUnknown) is final; every other one, of a code that
+ * nobody knows too, is the service's trouble. Retry-After is honoured on it.
+ *
  * Our own troubles (memory, descriptors, shutdown) count for nobody. A request that cannot be
  * sent will never be: reject.
  */
@@ -101,6 +105,8 @@ static const struct {
     [OUTCOME_TLS] = {"TLS", {RETRY_FAILURE, .not_before_s = TLS_PAUSE_S, .warn = true}},
     [OUTCOME_INVALID] = {"policy", {REJECT}},
     [OUTCOME_LOCAL] = {"worker", {RETRY_FREE, .not_before_s = LOCAL_PAUSE_S, .warn = true}},
+    [OUTCOME_FAULT_SENDER] = {"SOAP fault", {REJECT}},
+    [OUTCOME_FAULT_RECEIVER] = {"SOAP fault", {RETRY_FAILURE, .honours_retry_after = true}},
     [OUTCOME_CANCELLED] = {"cancelled by the worker", {RETRY_FREE}},
     [OUTCOME_CONFIRMED] = {"confirmed", {DELIVERED}},
     [OUTCOME_UNROUTED] = {"unroutable", {RETRY_NEUTRAL, .max_attempts = TRY_THRICE_MORE}},

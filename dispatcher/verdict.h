@@ -16,16 +16,18 @@ enum outcome_kind {
     OUTCOME_DNS,
     OUTCOME_CONNECT,
     OUTCOME_TIMEOUT,
-    OUTCOME_BROKEN,    /* reset, partial, empty or garbled answer, answer too large */
-    OUTCOME_TLS,       /* certificate not valid, handshake refused */
-    OUTCOME_INVALID,   /* the request itself cannot be sent: URL, header, template, policy */
-    OUTCOME_LOCAL,     /* our own fault: out of memory or descriptors, stopped for a while */
-    OUTCOME_CANCELLED, /* given up by us, at shutdown */
-    OUTCOME_CONFIRMED, /* AMQP: the broker has it, and queues for it */
-    OUTCOME_UNROUTED,  /* AMQP: no queue is bound for it, or there is no such exchange */
-    OUTCOME_NACKED,    /* AMQP: the broker does not take it */
-    OUTCOME_LOST,      /* AMQP: the connection broke before the confirm */
-    OUTCOME_ACCESS,    /* AMQP: user, password, virtual host or permissions */
+    OUTCOME_BROKEN,         /* reset, partial, empty or garbled answer, answer too large */
+    OUTCOME_TLS,            /* certificate not valid, handshake refused */
+    OUTCOME_INVALID,        /* the request itself cannot be sent: URL, header, template, policy */
+    OUTCOME_LOCAL,          /* our own fault: out of memory or descriptors, stopped for a while */
+    OUTCOME_CANCELLED,      /* given up by us, at shutdown */
+    OUTCOME_FAULT_SENDER,   /* a SOAP fault that blames our message, whatever the status */
+    OUTCOME_FAULT_RECEIVER, /* one that does not */
+    OUTCOME_CONFIRMED,      /* AMQP: the broker has it, and queues for it */
+    OUTCOME_UNROUTED,       /* AMQP: no queue is bound for it, or there is no such exchange */
+    OUTCOME_NACKED,         /* AMQP: the broker does not take it */
+    OUTCOME_LOST,           /* AMQP: the connection broke before the confirm */
+    OUTCOME_ACCESS,         /* AMQP: user, password, virtual host or permissions */
 };
 
 struct outcome {

@@ -447,6 +447,11 @@ static int make_context(struct child *c)
                                .connect_timeout_ms = (long)s->worker_connect_timeout_ms,
                                .ca_file = s->worker_ca_file,
                                .guard = c->guard,
+                           },
+                           &(struct soap_settings){
+                               .wsdl_folder = s->soap_wsdl_folder,
+                               .allow_origins = s->soap_allow_origins,
+                               .max_age_ms = s->soap_wsdl_max_age_ms,
                            });
 }
 

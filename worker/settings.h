@@ -54,6 +54,10 @@ struct settings {
     int64_t deadletters_max_number; /* for each service */
     int64_t deadletters_check_interval_ms;
 
+    char *soap_wsdl_folder;
+    char *soap_allow_origins;
+    int64_t soap_wsdl_max_age_ms;
+
     char *security_allow_networks; /* see netguard.h */
     bool security_proxy_enforces_egress;
     char *security_moodle_key_file;

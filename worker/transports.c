@@ -3,13 +3,14 @@
 #include <errno.h>
 
 int transports_make(struct transports *t, struct event_base *base,
-                    const struct transport_settings *settings)
+                    const struct transport_settings *settings, const struct soap_settings *soap)
 {
     int r = rest_transport_new(base, settings, &t->of[SERVICE_REST]);
 
     if (r == 0)
         r = amqp_transport_new(base, settings, &t->of[SERVICE_AMQP]);
-    return r;
+    /* Behind the one it works through: see transports_free(). */
+    return r < 0 ? r : soap_transport_new(base, t->of[SERVICE_REST], soap, &t->of[SERVICE_SOAP]);
 }
 
 void transports_free(struct transports *t)

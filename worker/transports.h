@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "dispatcher/catalog.h"
+#include "dispatcher/soap_transport.h"
 #include "dispatcher/transport.h"
 
 struct transports {
@@ -16,7 +17,8 @@ struct transports {
 
 /* Makes all of them; settings are copied. 0 or -ENOMEM: what was made is for transports_free(). */
 int transports_make(struct transports *t, struct event_base *base,
-                    const struct transport_settings *settings) __attribute__((warn_unused_result));
+                    const struct transport_settings *settings, const struct soap_settings *soap)
+    __attribute__((warn_unused_result));
 
 /* Cancels what is under way, and frees. Those that were never made are left out. */
 void transports_free(struct transports *t);
