@@ -295,11 +295,15 @@ static bool is_simple(const struct wsdl_type *type)
     return type->builtin || type->list_item || type->is_union;
 }
 
-/* Keys that a SOAP header's value may have besides the type's. */
-static bool is_soap_key(const char *name)
+bool soap_is_header_key(const char *name, size_t len)
 {
-    return strcmp(name, "@mustUnderstand") == 0 || strcmp(name, "@actor") == 0 ||
-           strcmp(name, "@role") == 0;
+    static const char *const keys[] = {"@mustUnderstand", "@actor", "@role"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (strlen(keys[i]) == len && memcmp(keys[i], name, len) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool knows_key(const struct soap_writer *w, const struct wsdl_type *type, const char *name,
@@ -308,7 +312,7 @@ static bool knows_key(const struct soap_writer *w, const struct wsdl_type *type,
     if (knows_child(type, name) || strcmp(name, "@xsi:type") == 0) {
         return true;
     }
-    if (object == w->header && is_soap_key(name)) {
+    if (object == w->header && soap_is_header_key(name, strlen(name))) {
         return true;
     }
     if (strcmp(name, "_") == 0 && is_simple(type)) {

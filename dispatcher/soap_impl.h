@@ -71,6 +71,8 @@ int soap_element(struct soap_writer *w, xmlNode *parent, const struct wsdl_eleme
 /* What an element of this type holds, into a node that is there. */
 int soap_fill(struct soap_writer *w, xmlNode *node, const struct wsdl_type *type,
               const struct jsonview_node *value) __attribute__((warn_unused_result));
+/* True for a key that becomes an attribute of SOAP's own, in a header's value. */
+bool soap_is_header_key(const char *name, size_t len);
 /* A value of no known type: children are of namespace ns. typed: with xsi:type for scalars. */
 int soap_anything(struct soap_writer *w, xmlNode *node, const char *ns, bool typed,
                   const struct jsonview_node *value) __attribute__((warn_unused_result));

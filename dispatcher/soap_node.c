@@ -186,7 +186,7 @@ static int add_members(struct soap_writer *w, xmlNode *node, const char *ns, boo
         const char *name = jsonview_bytes(w->view, key);
         const struct jsonview_node *value = &nodes[key->end];
         i = value->end;
-        if (object == w->header && key->len > 0 && name[0] == '@') {
+        if (object == w->header && soap_is_header_key(name, key->len)) {
             continue;
         }
         if (key->len > 1 && name[0] == '@' && xmlsafe_is_ncname(name + 1, key->len - 1)) {

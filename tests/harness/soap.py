@@ -1,0 +1,130 @@
+"""SOAP services for tests: PHP's SoapServer, and the two clients that are compared, ours and PHP's SoapClient."""
+import http.server
+import json
+import os
+import subprocess
+import threading
+import urllib.request
+
+import fleet
+import guard
+from services import free_port, wait_until
+
+FOLDER = os.path.join(fleet.TOP, "tests", "soap")
+AUTHORIZATION, KEY = "Bearer t0p secret", "k3y"
+
+
+class SoapServer:
+    """tests/soap/server.php behind PHP's own web server; `record` reads what came since the last time."""
+
+    def __init__(self, authorization=AUTHORIZATION, workers=4):
+        self.folder = guard.folder("mih-soap-")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.path = os.path.join(self.folder, "record")
+        self.read = 0
+        environment = dict(os.environ, MIH_SOAP_RECORD=self.path, MIH_SOAP_AUTHORIZATION=authorization, MIH_SOAP_KEY=KEY,
+                           PHP_CLI_SERVER_WORKERS=str(workers))
+        self.process = guard.Process(["php", "-S", f"127.0.0.1:{self.port}", os.path.join(FOLDER, "server.php")],
+                                     os.path.join(self.folder, "php.log"), env=environment)
+        wait_until(self._answers, 20, "PHP's web server")
+        self.record()
+
+    def _answers(self):
+        try:
+            with urllib.request.urlopen(self.url + "/calculator.wsdl", timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def record(self):
+        """What came since the last look: dicts with calls and xml, get, or refused."""
+        if not os.path.exists(self.path):
+            return []
+        with open(self.path, encoding="utf-8") as stream:
+            lines = stream.read().splitlines()
+        new, self.read = lines[self.read:], len(lines)
+        return [json.loads(line) for line in new]
+
+    def close(self):
+        """Ends it."""
+        self.process.kill9()
+
+
+def lines_of(calls):
+    """The programs read one JSON object a line."""
+    return "".join(json.dumps(call) + "\n" for call in calls).encode()
+
+
+def ours(calls, *options, environment=None, seconds=120):
+    """The answers of mih-test-soap: dicts with kind, verdict, reason, status, body (text), in the order of `id` when there is one."""
+    done = subprocess.run([fleet.program("mih-test-soap"), *options], input=lines_of(calls), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=seconds, check=False, env=dict(os.environ, **(environment or {})))
+    if done.returncode != 0:
+        raise AssertionError(f"mih-test-soap: exit code {done.returncode}: {done.stderr.decode(errors='replace')[:2000]}")
+    return sorted((json.loads(line.decode(errors="replace")) for line in done.stdout.splitlines()), key=lambda answer: answer["id"])
+
+
+def php(calls, seconds=120):
+    """The answers of PHP's SoapClient: dicts with body or fault."""
+    done = subprocess.run(["php", os.path.join(FOLDER, "client.php")], input=lines_of(calls), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=seconds, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+class Hostile:
+    """A service that answers with whatever a test puts into `pages`: path -> bytes, or a function of the request's path; and notes what it was asked."""
+
+    def __init__(self):
+        self.pages, self.asked, self.headers = {}, [], []
+        hostile = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            """Serves the pages."""
+            protocol_version = "HTTP/1.1"
+            wbufsize = 1 << 20      # one write for an answer
+
+            def answer(self):
+                """GET and POST alike."""
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                hostile.asked.append(self.path)
+                hostile.headers.append(dict(self.headers))
+                page = hostile.pages.get(self.path.split("?")[0])
+                page = page(self.path) if callable(page) else page
+                status, body = page if isinstance(page, tuple) else (200, page)
+                if body is None:
+                    status, body = 404, b"nothing here"
+                self.send_response(status)
+                self.send_header("Content-Type", "text/xml")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                self.wfile.flush()
+
+            do_GET = do_POST = answer   # noqa: N815  names of http.server
+
+            def log_message(self, *_arguments):
+                """Says nothing."""
+
+        class Listener(http.server.ThreadingHTTPServer):
+            """Takes many connections at once, and that clients go away."""
+            daemon_threads = True
+            request_queue_size = 512
+
+            def handle_error(self, request, client_address):
+                """A client that goes away is what the tests want."""
+
+        self.server = Listener(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def wsdl(self, name="calculator.wsdl"):
+        """One of the WSDLs of tests/soap, with this service's address."""
+        with open(os.path.join(FOLDER, name), encoding="utf-8") as stream:
+            return stream.read().replace("@ADDRESS@", self.url).encode()
+
+    def close(self):
+        """Ends it."""
+        self.server.shutdown()
+        self.server.server_close()
