@@ -137,8 +137,14 @@ static const struct {
     const char *token;
     const char *fault;
 } service_faults[] = {
-    {"soap", "https://x/?wsdl", "none", "",
-     "policy: services of type soap are not supported yet by this worker (service 3, crm)"},
+    {"soap", "ftp://x/?wsdl", "none", "",
+     "policy: base_url must begin with http:// or https:// (service 3, crm)"},
+    {"soap", "https://u:p@x/?wsdl", "none", "",
+     "policy: base_url must not hold a user name or password (service 3, crm)"},
+    {"soap", "file:///a b", "none", "",
+     "policy: base_url holds a byte that no address can hold (service 3, crm)"},
+    {"soap", "https://x/?wsdl", "wsse", "secret",
+     "policy: WS-Security needs a user name (service 3, crm)"},
     {"amqp", "https://h/", "none", "",
      "policy: base_url: it must start with amqp:// or amqps:// (service 3, crm)"},
     {"amqp", "amqp://u:s3cret/w@h/", "none", "",

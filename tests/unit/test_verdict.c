@@ -74,6 +74,10 @@ static const struct line lines[] = {
     {OUTCOME_NACKED, 0, VERDICT_RETRY, BREAKER_FAILURE, true, 0, 0, ""},
     {OUTCOME_LOST, 0, VERDICT_RETRY, BREAKER_FAILURE, true, 0, 0, ""},
     {OUTCOME_ACCESS, 0, VERDICT_RETRY, BREAKER_NEUTRAL, true, 3, 60, "w"},
+    {OUTCOME_FAULT_SENDER, 500, VERDICT_REJECT, BREAKER_NEUTRAL, true, 0, 0, ""},
+    {OUTCOME_FAULT_SENDER, 200, VERDICT_REJECT, BREAKER_NEUTRAL, true, 0, 0, ""},
+    {OUTCOME_FAULT_RECEIVER, 200, VERDICT_RETRY, BREAKER_FAILURE, true, 0, 0, ""},
+    {OUTCOME_FAULT_RECEIVER, 400, VERDICT_RETRY, BREAKER_FAILURE, true, 0, 0, ""},
 };
 
 static void follows_the_policy_line_by_line(void **state)
@@ -128,6 +132,7 @@ static const struct {
     {OUTCOME_CANCELLED, 0, "", "cancelled by the worker"},
     {OUTCOME_UNROUTED, 0, "312 NO_ROUTE: exchange 'e', routing key 'k'",
      "unroutable: 312 NO_ROUTE: exchange 'e', routing key 'k'"},
+    {OUTCOME_FAULT_SENDER, 500, "Client: no such course", "SOAP fault: Client: no such course"},
     {OUTCOME_CONNECT, 0, "a\r\n<3>mih: forged\x7f",
      "no connection: a\\x0d\\x0a<3>mih: forged\\x7f"},
     {OUTCOME_CONNECT, 0, "caf\xc3\xa9 \xff \xc2\x9b",
