@@ -199,8 +199,9 @@ static int fill_array(struct wsdl_reader *r, const struct wsdl_schema *schema,
                          wsdl_fault(r, schema->url, "line %ld: arrays of arrays are not supported",
                                     xmlGetLineNo(attribute)));
     }
-    item->type = wsdl_type_named(r, schema, attribute, name, &item->fault);
-    return item->type || item->fault ? 0 : -ENOMEM;
+    const struct wsdl_type *of = wsdl_type_named(r, schema, attribute, name, &item->fault);
+    item->type = of ? of : r->wsdl->any; /* and then with a fault */
+    return of || item->fault ? 0 : -ENOMEM;
 }
 
 /* complexContent and simpleContent. */

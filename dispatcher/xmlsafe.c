@@ -211,6 +211,14 @@ static bool is_known_encoding(const char *name, size_t len)
     return false;
 }
 
+static const char *skip_blanks(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')) {
+        at++;
+    }
+    return at;
+}
+
 /* True when the declaration names no encoding, or one in which every byte below 0x80 is ASCII. */
 static bool is_plain_encoding(const char *text, size_t len)
 {
@@ -221,11 +229,11 @@ static bool is_plain_encoding(const char *text, size_t len)
         return !at;
     }
     at += sizeof(word) - 1;
-    at += strspn(at, " \t\r\n");
+    at = skip_blanks(at, text + end);
     if (*at++ != '=') {
         return false;
     }
-    at += strspn(at, " \t\r\n");
+    at = skip_blanks(at, text + end);
     if (*at != '"' && *at != '\'') {
         return false;
     }
@@ -335,10 +343,7 @@ int xmlsafe_parse(const char *bytes, size_t len, size_t max, xmlDoc **ret_doc, c
         bytes += 3;
         len -= 3;
     }
-    size_t blank = 0;
-    while (blank < len && strchr(" \t\r\n", bytes[blank]) && bytes[blank]) {
-        blank++;
-    }
+    size_t blank = (size_t)(skip_blanks(bytes, bytes + len) - bytes);
     if (blank == len || bytes[blank] != '<' || memchr(bytes, '\0', len)) {
         return refuse(ret_reason, reason_size, len == blank ? "it is empty" : "it is no XML");
     }

@@ -93,8 +93,36 @@ def seeds():
         found["conf"] = [file.read(), *CONFS]
     found.update(amqp_target=list(AMQP_TARGETS), bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS),
                  history=list(HISTORIES),
-                 netguard=list(NETWORKS), planted=["bo"], seen=list(IDS), secret=list(SECRETS))
+                 netguard=list(NETWORKS), planted=["bo"], seen=list(IDS), secret=list(SECRETS),
+                 soap=list(soap_inputs()), xmlsafe=xml_inputs())
     return found
+
+
+ENVELOPE = ('<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>', "</e:Body></e:Envelope>")
+PAYLOADS = {"numbers": '{"ubiNum": 500}', "rpcliteral": '{"a": 1, "b": 2.5, "note": "x"}', "country-types": "{}",
+            "rpcencoded": '{"flag": true, "when": 1795572669, "point": {"x": 1, "y": 2}, "names": ["a"]}'}
+HEADERS = ("", '{"{urn:x}Trace": {"@mustUnderstand": true, "a": [1, null]}}')
+
+
+def soap_inputs():
+    """A WSDL, a payload, headers and an answer each, of the WSDLs that are small enough."""
+    answers = (ENVELOPE[0] + '<x><return>1</return><a href="#1"/></x><m id="1">2</m>' + ENVELOPE[1],
+               ENVELOPE[0] + "<e:Fault><faultcode>e:Client</faultcode><faultstring>no</faultstring></e:Fault>" + ENVELOPE[1])
+    for name, payload in PAYLOADS.items():
+        path = os.path.join(TOP, "tests/soap", name + (".xsd" if name.endswith("types") else ".wsdl"))
+        with open(path, encoding="utf-8") as file:
+            wsdl = " ".join(file.read().split())
+        for headers, answer in zip(HEADERS, answers):
+            yield "\0".join((wsdl, payload, headers, answer))
+
+
+def xml_inputs():
+    """Documents in several encodings, and some that are refused."""
+    with open(os.path.join(TOP, "tests/soap/country.xsd"), encoding="utf-8") as file:
+        text = file.read()
+    utf16 = "<a b='c'>d</a>".encode("utf-16-le").decode("latin-1")
+    return [text, ENVELOPE[0] + "<a/>" + ENVELOPE[1], "\xff\xfe" + utf16, utf16, "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+            "<?xml version='1.0' encoding='ISO-8859-1'?><a><![CDATA[<b>]]><!-- c --><?d e?></a>"]
 
 
 def write(target, folder):
