@@ -18,6 +18,7 @@ import meter                                    # noqa: E402  pylint: disable=wr
 import moodle_cost                              # noqa: E402  pylint: disable=wrong-import-position
 import render                                   # noqa: E402  pylint: disable=wrong-import-position
 import report                                   # noqa: E402  pylint: disable=wrong-import-position
+import soap_calls                               # noqa: E402  pylint: disable=wrong-import-position
 from contestants import ALL, CONCURRENCY, Workers  # noqa: E402  pylint: disable=wrong-import-position
 from lab import HERE, ROOT, Lab                 # noqa: E402  pylint: disable=wrong-import-position
 from services import ServiceError               # noqa: E402  pylint: disable=wrong-import-position
@@ -38,6 +39,7 @@ def options():
     parser.add_argument("--flat", action="store_true", help="only the memory of a child at 20,000 and at 200,000 messages")
     parser.add_argument("--bulkhead", action="store_true", help="only whether a hanging service delays the others: p99 with and without it, in turn")
     parser.add_argument("--render", action="store_true", help="only templates rendered per second, beside PHP's way and the bare print of json-c")
+    parser.add_argument("--soap", action="store_true", help="only SOAP calls per second beside PHP's SoapClient with a cached WSDL, in turn")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="build folder (default build)")
     chosen = parser.parse_args()
@@ -165,6 +167,19 @@ def run_render(chosen):
     return 0
 
 
+def run_soap(chosen):
+    """Only SOAP; the exit code tells whether every call was answered."""
+    try:
+        found = soap_calls.measure(os.environ["MIH_BUILD"], chosen.rounds, 2_000 if chosen.quick else 20_000, say)
+    except soap_calls.TROUBLE as error:
+        say(f"run-bench: {error}")
+        return 1
+    finally:
+        guard.stop()
+    print(json.dumps(found) if chosen.json else "\n".join(soap_calls.lines(found)))
+    return 0
+
+
 def show(bench, result, seconds):
     """The result for people."""
     for delay, rows in result["results"].items():
@@ -196,6 +211,8 @@ def main():
             return run_bulkhead(chosen)
         if chosen.render:
             return run_render(chosen)
+        if chosen.soap:
+            return run_soap(chosen)
         ours = ["mih-worker"] if {"fleet", "flat"} & set(chosen.kinds) else []
         bench = Bench(chosen, Lab(["mih-bench-preload", "mih-bench-bare", "mih-test-rabbit", *ours]))
         bench.prepare()
