@@ -1,4 +1,4 @@
-"""./run-demo: real Moodle events through a real broker and the real fleet to five services, and the sums at the end.
+"""./run-demo: real Moodle events through a real broker and the real fleet to six services, and the sums at the end.
 
 Everything is private to the run: servers on free loopback ports, data in temporary folders, and nothing is left when it ends.
 """
@@ -29,8 +29,8 @@ def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="run-demo", allow_abbrev=False,
-        description="Runs the hub end to end on real Moodle events: installs what is missing, builds, starts a private RabbitMQ and MariaDB, five "
-                    "services (one answers, one is slow, one refuses, one is down at first, one is an AMQP queue) and a fleet of worker processes, "
+        description="Runs the hub end to end on real Moodle events: installs what is missing, builds, starts a private RabbitMQ and MariaDB, six "
+                    "services (one answers, one is slow, one refuses, one is down at first, one is an AMQP queue, one speaks SOAP) and a fleet of worker processes, "
                     "publishes, replays dead letters, and shows what became of every event.  Exits with 0 only when nothing was lost.")
     parser.add_argument("--events", type=number, metavar="N", help=f"how many events to publish (default {DEFAULT_EVENTS:,}); with --moodle: how "
                         f"many page requests to make, each raises about one event (default {DEFAULT_PAGES})")

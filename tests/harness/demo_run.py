@@ -17,6 +17,7 @@ from mailbox import Mailbox
 from rabbit import Rabbit
 from services import MariaDB, RabbitMQ, free_port, wait_until
 from sink import Sink
+from soap import SoapServer
 
 DATA = os.path.join(fleet.TOP, "tests", "data", "moodle-events.jsonl")
 STALL_SECONDS = 60
@@ -63,11 +64,12 @@ class Demo:
         self.chat, self.chat_port = None, free_port()
         library = self.broker.add_vhost("library")
         self.mailbox = Mailbox(self.rabbit.program, library, LIBRARY_QUEUE)
-        self.places = {"{library}": library, "{sink}": self.sink.url, "{down}": f"http://127.0.0.1:{self.chat_port}",
+        self.registry = SoapServer()
+        self.places = {"{library}": library, "{registry}": self.registry.url, "{sink}": self.sink.url, "{down}": f"http://127.0.0.1:{self.chat_port}",
                        "{token}": "demo-" + os.urandom(8).hex()}
         self.screen.say(f"Started RabbitMQ, MariaDB and the services ({time.monotonic() - started:.0f} s): campus-gateway answers at once, "
                         "learning-analytics takes 200 ms, old-portal refuses everything, class-chat is down at first, library is a "
-                        "queue of the broker.")
+                        "queue of the broker, student-registry a SOAP service in PHP.")
 
     def load_tables(self):
         """schema.sql, the people and courses of the recording, the services and rules of tests/demo, and the fleet's database user."""
@@ -145,6 +147,7 @@ class Demo:
     def delivered(self):
         """Takes in what has arrived; returns how many different deliveries there are."""
         fresh = self.sink.new_requests() + (self.chat.new_requests() if self.chat else []) + self.mailbox.new_messages()
+        fresh += self.registry.new_requests()
         self.arrivals += [request for request in fresh if request["status"] < 300]
         return len({request["id"] for request in self.arrivals})
 

@@ -46,6 +46,10 @@ class SoapServer:
         new, self.read = lines[self.read:], len(lines)
         return [json.loads(line) for line in new]
 
+    def new_requests(self):
+        """The calls since the last look, as sink.py tells of requests: `id`, `status` (200: it was carried out), `arrived` (unix seconds), `calls`."""
+        return [{"id": line["webhook_id"], "status": 200, "arrived": line["at"], "calls": line["calls"]} for line in self.record() if line.get("calls")]
+
     def close(self):
         """Ends it."""
         self.process.kill9()

@@ -231,6 +231,7 @@ class Output(DemoTest):
         for pattern in (r"Published +1,433 events", r"Matched +\d+ events", r"campus-gateway( +[\d,]+){2} +0 +\d+ ms +[\d,]+ ms",
                         r"learning-analytics( +[\d,]+){2} +0 ", r"class-chat +([\d,]+) +\1 +0 ", r"class-chat: breaker open",
                         r"library +([\d,]+) +\1 +0 +\d+ ms",
+                        r"student-registry +([\d,]+) +\1 +0 +\d+ ms",
                         r"class-chat: breaker closed", r"old-portal: HTTP 400", r"old-portal: [\d,]+ replayed and delivered, [\d,]+ left",
                         r"Delivered +[\d,]+, [\d,]+ of them dead letters that were replayed",
                         r"\d+ deliveries a second", r"Nothing was lost"):

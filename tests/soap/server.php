@@ -77,6 +77,11 @@ final class Services {
         return "<$p>";
     }
 
+    public function RecordMember($p) {
+        $this->note('RecordMember', [$p]);
+        return ['RecordMemberResult' => "{$p->student->name} is in {$p->course}"];
+    }
+
     public function sum($a, $b, $note) {
         $this->note('sum', [$a, $b, $note]);
         return $a + $b;
@@ -122,6 +127,7 @@ $server = new SoapServer(__DIR__ . "/$name.wsdl", ['features' => SOAP_SINGLE_ELE
 $server->setObject($services);
 register_shutdown_function(function () use ($services, $input, $name) {
     record(['service' => $name, 'calls' => $services->calls, 'xml' => $input, 'action' => $_SERVER['HTTP_SOAPACTION'] ?? null,
-        'type' => $_SERVER['HTTP_CONTENT_TYPE'] ?? null, 'webhook_id' => $_SERVER['HTTP_WEBHOOK_ID'] ?? null]);
+        'type' => $_SERVER['HTTP_CONTENT_TYPE'] ?? null, 'webhook_id' => $_SERVER['HTTP_WEBHOOK_ID'] ?? null,
+        'at' => microtime(true)]);
 });
 $server->handle($input);
