@@ -111,12 +111,12 @@ static void lookup_done(struct store_job *job, int result, const char *reason)
     struct enrich *e = l->enrich;
 
     keep(e, l);
-    free(l);
-    if (!e)
-        return;
-    e->lookup = NULL;
-    note_end(e, result, reason);
-    e->options.on_found(e->options.context);
+    if (e) {
+        e->lookup = NULL;
+        note_end(e, result, reason);
+        e->options.on_found(e->options.context);
+    }
+    free(l); /* the reason is in it */
 }
 
 /* Starts a look-up for what is wanted, unless one is under way. */
