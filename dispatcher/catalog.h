@@ -22,8 +22,11 @@
 
 struct amqp_target;
 struct catalog;
+struct clientcert;
 struct condition;
+struct headerset;
 struct secret_keys;
+struct signing_key;
 struct template;
 
 enum service_type { SERVICE_REST, SERVICE_SOAP, SERVICE_AMQP };
@@ -37,6 +40,8 @@ enum service_auth {
     AUTH_WSSE,      /* WS-Security UsernameToken, with a digest of the password */
     AUTH_WSSE_TEXT, /* the same with the password itself */
 };
+
+enum service_body { BODY_JSON, BODY_FORM, BODY_RAW };
 
 enum {
     SERVICE_NAME_SIZE = 101,
@@ -129,8 +134,17 @@ struct service {
     char *soap_version;
     char *soap_headers;
     struct template *soap_template; /* soap_headers compiled; NULL: none */
-    char *auth_header;  /* "Authorization: Bearer ..." or the like, a secret; or NULL */
-    bool plain_secrets; /* a secret of it is not encrypted in the table */
+    char *auth_header;              /* "Authorization: Bearer ..." or the like, a secret; or NULL */
+    char *auth_url;          /* of OAuth 2.0, or NULL; auth_user and auth_token are its client */
+    char *auth_scope;        /* "" for NULL */
+    struct clientcert *cert; /* NULL: none */
+    struct signing_key *signing_keys; /* secrets */
+    size_t n_signing_keys;
+    struct headerset *headers; /* NULL: none */
+    bool own_accept;           /* one of them is Accept */
+    enum service_body body;
+    char *content_header; /* "Content-Type: ..." of a body that is no JSON; else NULL */
+    bool plain_secrets;   /* a secret of it is not encrypted in the table */
     int64_t timeout_ms;
     unsigned max_concurrency;
     struct retry_policy retry;

@@ -6,9 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/secret.h"
 #include "dispatcher/catalog_impl.h"
+#include "dispatcher/clientcert.h"
+#include "dispatcher/headername.h"
+#include "dispatcher/url.h"
 
 static const char *or_empty(const char *text)
 {
@@ -45,9 +49,8 @@ static int prepare_type(struct service *s, const char *type)
     return 0;
 }
 
-/* A secret as it is; "" for none and for one with a fault. */
-static int open_secret(struct service *s, const struct secret_keys *keys, const char *name,
-                       const char *stored, char **ret_text)
+int service_open_secret(struct service *s, const struct secret_keys *keys, const char *name,
+                        const char *stored, char **ret_text)
 {
     char reason[300];
     int r = 0;
@@ -109,7 +112,21 @@ static int make_basic(struct service *s)
     return r;
 }
 
-static int make_header(struct service *s)
+static int make_api_key(struct service *s, const char *name)
+{
+    const char *fault = NULL;
+    if (*name == '\0') {
+        name = "X-API-Key";
+    } else if (strcasecmp(name, "Authorization") != 0) {
+        fault = headername_fault(name);
+    }
+    if (fault) {
+        return faultf(s, "the name of the API key's header %s", fault);
+    }
+    return keep_header(s, asprintf(&s->auth_header, "%s: %s", name, s->auth_token));
+}
+
+static int make_header(struct service *s, const struct service_row *row)
 {
     bool has_token = *s->auth_token != '\0';
     if (s->fault) {
@@ -119,12 +136,50 @@ static int make_header(struct service *s)
         return keep_header(s, asprintf(&s->auth_header, "Authorization: Bearer %s", s->auth_token));
     }
     if (s->auth == AUTH_APIKEY && has_token) {
-        return keep_header(s, asprintf(&s->auth_header, "X-API-Key: %s", s->auth_token));
+        return make_api_key(s, or_empty(row->auth_header));
     }
     if (s->auth == AUTH_BASIC && (has_token || *s->auth_user)) {
         return make_basic(s);
     }
     return 0;
+}
+
+static int prepare_oauth(struct service *s, const struct service_row *row)
+{
+    char reason[200];
+    s->auth_scope = strdup(or_empty(row->auth_scope));
+    if (!s->auth_scope) {
+        return -ENOMEM;
+    }
+    if (s->auth != AUTH_OAUTH2) {
+        return 0;
+    }
+    s->auth_url = strdup(or_empty(row->auth_url));
+    if (!s->auth_url) {
+        return -ENOMEM;
+    }
+    if (url_check("the token endpoint (auth_url)", s->auth_url, reason, sizeof(reason)) < 0) {
+        return service_fault(s, reason);
+    }
+    if (*s->auth_user == '\0' || *s->auth_token == '\0') {
+        return service_fault(s, "OAuth 2.0 needs a client id (auth_user) and a client secret "
+                                "(auth_token)");
+    }
+    return 0;
+}
+
+static int prepare_cert(struct service *s, const struct service_row *row,
+                        const struct secret_keys *keys)
+{
+    char *pem = NULL;
+    char reason[200];
+    int r = service_open_secret(s, keys, "client certificate", row->client_cert, &pem);
+    if (r == 0 && pem[strspn(pem, " \t\r\n")] != '\0') {
+        r = clientcert_new(pem, &s->cert, reason, sizeof(reason));
+        r = r == -EINVAL ? faultf(s, "the client certificate cannot be used: %s", reason) : r;
+    }
+    secret_free(pem);
+    return r;
 }
 
 int service_prepare_auth(struct service *s, const struct service_row *row,
@@ -136,10 +191,12 @@ int service_prepare_auth(struct service *s, const struct service_row *row,
     if (!s->auth_user) {
         return -ENOMEM;
     }
-    r = r < 0 ? r : open_secret(s, keys, "token", stored, &s->auth_token);
+    r = r < 0 ? r : service_open_secret(s, keys, "token", stored, &s->auth_token);
     r = r < 0 ? r : check_bytes(s, "token", s->auth_token);
     r = r < 0 ? r : check_bytes(s, "user name", s->auth_user);
-    return r < 0 ? r : make_header(s);
+    r = r < 0 ? r : make_header(s, row);
+    r = r < 0 ? r : prepare_oauth(s, row);
+    return r < 0 ? r : prepare_cert(s, row, keys);
 }
 
 void service_release_auth(struct service *s)
@@ -147,4 +204,7 @@ void service_release_auth(struct service *s)
     free(s->auth_user);
     secret_free(s->auth_token);
     secret_free(s->auth_header);
+    free(s->auth_url);
+    free(s->auth_scope);
+    clientcert_free(s->cert);
 }

@@ -24,6 +24,16 @@ void service_release_auth(struct service *s);
 int service_prepare_soap(struct service *s, const struct service_row *row)
     __attribute__((warn_unused_result));
 
+/* catalog_form.c: the form of its requests: body, content type, headers, signature. */
+int service_prepare_form(struct service *s, const struct service_row *row,
+                         const struct secret_keys *keys) __attribute__((warn_unused_result));
+void service_release_form(struct service *s);
+
+/* The secret in a column as it is, for secret_free(); "" for none, and for one that cannot be
+ * decrypted, which is the service's fault. 0 or -ENOMEM. */
+int service_open_secret(struct service *s, const struct secret_keys *keys, const char *name,
+                        const char *stored, char **ret_text) __attribute__((warn_unused_result));
+
 /* Fill the zeroed rule; its service must be prepared. 0, also with a fault, or -ENOMEM. */
 int rule_prepare(struct rule *rule, const struct service *service, const struct rule_row *row)
     __attribute__((warn_unused_result));

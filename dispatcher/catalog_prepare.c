@@ -11,6 +11,7 @@
 #include "dispatcher/amqp_target.h"
 #include "dispatcher/catalog_impl.h"
 #include "dispatcher/condition.h"
+#include "dispatcher/headerset.h"
 #include "dispatcher/request.h"
 #include "dispatcher/rest_url.h"
 #include "dispatcher/template.h"
@@ -134,6 +135,7 @@ int service_prepare(struct service *s, const struct service_row *row,
     }
     int r = prepare_base(s);
     r = r < 0 ? r : service_prepare_auth(s, row, keys);
+    r = r < 0 ? r : service_prepare_form(s, row, keys);
     return r < 0 || s->type != SERVICE_SOAP ? r : service_prepare_soap(s, row);
 }
 
@@ -156,6 +158,7 @@ void service_release(struct service *s)
     template_free(s->soap_template);
     free(s->fault);
     service_release_auth(s);
+    service_release_form(s);
     *s = (struct service){0};
 }
 
@@ -305,7 +308,9 @@ static int prepare_payload(struct rule *rule, const char *source)
     if (is_no_template(source)) {
         return 0;
     }
-    int r = template_compile(TEMPLATE_JSON, source, &rule->payload, reason, sizeof(reason));
+    bool is_text = rule->service->body == BODY_RAW && strcmp(rule->method, "GET") != 0;
+    int r = template_compile(is_text ? TEMPLATE_TEXT : TEMPLATE_JSON, source, &rule->payload,
+                             reason, sizeof(reason));
     if (r == -EINVAL) {
         (void)snprintf(what, sizeof(what), "payload, %s", reason);
         return rule_fault(rule, what);
@@ -333,6 +338,7 @@ static unsigned needs_of(const struct rule *rule)
     }
     return (rule->endpoint ? template_needs(rule->endpoint) : 0) |
            (rule->payload ? template_needs(rule->payload) : 0) |
+           headerset_needs(rule->service->headers) |
            (rule->filter ? condition_needs(rule->filter) : 0);
 }
 

@@ -11,6 +11,7 @@
 #include "dispatcher/amqp_target.h"
 #include "dispatcher/path.h"
 #include "dispatcher/query.h"
+#include "dispatcher/signing.h"
 #include "dispatcher/template.h"
 #include "dispatcher/url.h"
 
@@ -164,7 +165,7 @@ static int build_routing_key(const struct build *b)
 }
 
 /* Parses what a template made. 0 and a tree to put, -EBADMSG or -ENOMEM. */
-static int parse_payload(const struct build *b, struct json_object **ret_payload)
+static int parse_payload(const struct build *b, const char *use, struct json_object **ret_payload)
 {
     const struct buf *body = &b->request->body;
     struct jsonview view = {0};
@@ -174,7 +175,9 @@ static int parse_payload(const struct build *b, struct json_object **ret_payload
     if (r == 0) {
         r = jsonview_tree(&view, jsonview_root(&view), ret_payload);
     } else if (r == -EBADMSG) {
-        r = refuse(b, "the payload cannot become a query string");
+        char what[80];
+        (void)snprintf(what, sizeof(what), "the payload cannot become a %s", use);
+        r = refuse(b, what);
     }
     jsonview_release(&view);
     return r;
@@ -202,31 +205,58 @@ static void end_query(struct request *request)
     }
 }
 
-/* The payload as a query, behind the URL. Only objects and arrays have one. */
+/* What the payload's pairs are made of, a tree to put. Only objects and arrays have pairs. */
+static int payload_tree(const struct build *b, const char *use, struct json_object **ret_payload)
+{
+    const struct jsonview *event = &b->event->view;
+    char what[80];
+    int r = b->request->rule->payload ? parse_payload(b, use, ret_payload)
+                                      : jsonview_tree(event, jsonview_root(event), ret_payload);
+    if (r == 0 && !json_object_is_type(*ret_payload, json_type_object) &&
+        !json_object_is_type(*ret_payload, json_type_array)) {
+        json_object_put(*ret_payload);
+        (void)snprintf(what, sizeof(what), "a %s needs a payload that is an object or an array",
+                       use);
+        return refuse(b, what);
+    }
+    return r;
+}
+
+/* The payload as a query, behind the URL. */
 static int build_query(const struct build *b)
 {
     struct request *request = b->request;
-    const struct jsonview *event = &b->event->view;
     struct json_object *payload = NULL;
-    int r = request->rule->payload ? parse_payload(b, &payload)
-                                   : jsonview_tree(event, jsonview_root(event), &payload);
+    int r = payload_tree(b, "query string", &payload);
     if (r < 0) {
         return r;
     }
-    if (!json_object_is_type(payload, json_type_object) &&
-        !json_object_is_type(payload, json_type_array)) {
-        r = refuse(b, "GET needs a payload that is an object or an array");
-    } else {
-        begin_query(request);
-        r = query_add(&request->url, payload);
-        r = r == -EMSGSIZE ? refuse(b, "a key of the query is too long") : r;
-        r = r < 0 ? r : check_size(b, &request->url, "URL");
-    }
+    begin_query(request);
+    r = query_add(&request->url, payload);
+    r = r == -EMSGSIZE ? refuse(b, "a key of the query is too long") : r;
+    r = r < 0 ? r : check_size(b, &request->url, "URL");
     if (r == 0) {
         end_query(request);
     }
     json_object_put(payload);
     buf_reset(&request->body);
+    return r;
+}
+
+/* The payload as a form, in the place of its JSON. */
+static int build_form(const struct build *b)
+{
+    struct request *request = b->request;
+    struct json_object *payload = NULL;
+    int r = payload_tree(b, "form", &payload);
+    if (r < 0) {
+        return r;
+    }
+    buf_reset(&request->body);
+    r = query_add(&request->body, payload);
+    r = r == -EMSGSIZE ? refuse(b, "a key of the form is too long") : r;
+    r = r < 0 ? r : check_size(b, &request->body, "payload");
+    json_object_put(payload);
     return r;
 }
 
@@ -274,6 +304,9 @@ static int build_payload(const struct build *b)
         if (is_get(request)) {
             return build_query(b);
         }
+        if (request->service->body == BODY_FORM) {
+            return build_form(b);
+        }
         request->raw_body = b->event->body;
         request->raw_body_len = b->event->body_len;
         return 0;
@@ -286,7 +319,10 @@ static int build_payload(const struct build *b)
     if (is_get(request)) {
         return build_query(b);
     }
-    if (strcmp(buf_text(&request->body), "[]") == 0) {
+    if (request->service->body == BODY_FORM) {
+        return build_form(b);
+    }
+    if (request->service->body == BODY_JSON && strcmp(buf_text(&request->body), "[]") == 0) {
         buf_reset(&request->body);
     }
     return 0;
@@ -400,6 +436,49 @@ static void set_webhook_id(struct request *r, const char *message_id)
     r->webhook_id[len] = '\0';
 }
 
+/* Behind the headers of every request: the signature and the service's own ones. Each ends in a
+ * NUL. *ret_n says how many there are. */
+static int add_special_headers(const struct build *b, const char *timestamp, size_t *ret_n)
+{
+    const struct request *r = b->request;
+    const struct service *s = r->service;
+    struct buf *text = &b->request->header_text;
+    const struct path_source source = {&b->event->view, b->event->data};
+    char reason[440];
+    *ret_n = headerset_count(s->headers);
+    if (s->n_signing_keys > 0 && s->type == SERVICE_REST) {
+        struct signing_message m = {.id = r->webhook_id, .timestamp = timestamp};
+        m.body = request_body(r, &m.body_len);
+        if (strchr(m.id, '.')) {
+            return refuse(b, "the message's id holds a \".\" and cannot be signed");
+        }
+        buf_adds(text, "webhook-signature: ");
+        signing_add(text, s->signing_keys, s->n_signing_keys, &m);
+        buf_addc(text, '\0');
+        ++*ret_n;
+    }
+    if (headerset_needs(s->headers) & ~(source.data ? source.data->roots : 0)) {
+        return refuse(b, "headers: what they need was not looked up");
+    }
+    int error = headerset_render(s->headers, &source, text, reason, sizeof(reason));
+    return error == -EBADMSG ? refuse(b, reason) : error;
+}
+
+/* The headers whose text is the service's. */
+static void point_at_fixed_headers(struct request *r)
+{
+    const struct service *s = r->service;
+    if (!is_get(r)) {
+        r->headers[r->n_headers++] = s->content_header ? s->content_header : content_type;
+    }
+    if (s->type != SERVICE_AMQP && !s->own_accept) {
+        r->headers[r->n_headers++] = accept;
+    }
+    if (s->auth_header) {
+        r->headers[r->n_headers++] = s->auth_header;
+    }
+}
+
 static int build_headers(const struct build *b, int64_t now_s)
 {
     struct request *r = b->request;
@@ -407,6 +486,9 @@ static int build_headers(const struct build *b, int64_t now_s)
     char number[24];
     char trace[] = "00-................................-................-01";
     size_t starts[3];
+    size_t n_special = 0;
+    size_t number_len = format_number(number, now_s);
+    int error = 0;
 
     set_webhook_id(r, b->event->message_id);
     trace_id(b->event->message_id, trace + TRACE_ID_AT);
@@ -415,24 +497,25 @@ static int build_headers(const struct build *b, int64_t now_s)
     starts[0] = text->len;
     add_header_text(text, "webhook-id: ", r->webhook_id, strlen(r->webhook_id));
     starts[1] = text->len;
-    add_header_text(text, "webhook-timestamp: ", number, format_number(number, now_s));
+    add_header_text(text, "webhook-timestamp: ", number, number_len);
     starts[2] = text->len;
     add_header_text(text, "traceparent: ", trace, sizeof(trace) - 1);
-    int error = check_size(b, text, "header text");
+    size_t special = text->len;
+    if (r->service->headers || r->service->n_signing_keys > 0) {
+        number[number_len] = '\0';
+        error = add_special_headers(b, number, &n_special);
+    }
+    error = error < 0 ? error : check_size(b, text, "header text");
     if (error < 0) {
         return error;
     }
-    if (!is_get(r)) {
-        r->headers[r->n_headers++] = content_type;
-    }
-    if (r->service->type != SERVICE_AMQP) {
-        r->headers[r->n_headers++] = accept;
-    }
-    if (r->service->auth_header) {
-        r->headers[r->n_headers++] = r->service->auth_header;
-    }
+    point_at_fixed_headers(r);
     for (size_t i = 0; i < 3; i++) {
         r->headers[r->n_headers++] = text->data + starts[i];
+    }
+    for (size_t i = 0; i < n_special; i++) {
+        r->headers[r->n_headers++] = text->data + special;
+        special += strlen(text->data + special) + 1;
     }
     return 0;
 }

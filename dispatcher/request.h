@@ -5,15 +5,18 @@
  *
  * Methods are POST, PUT, PATCH and DELETE with a JSON body, and GET, whose payload becomes the
  * query string. Without a template the body is the event's own bytes, unaltered. A template
- * that renders to [] sends an empty body, as the existing plugin does (COMPAT 4.3).
+ * that renders to [] sends an empty body, as the existing plugin does (COMPAT 4.3). A service may
+ * want the payload as a form instead, or as text of another type, whose template is a text one.
  *
  * To an AMQP service the method is AMQP, the endpoint makes the routing key, and the headers are
  * those of the message, without Accept and authorization.
  *
  * Headers: Content-Type (not for GET), Accept, the service's authorization, webhook-id,
- * webhook-timestamp, traceparent. webhook-id and traceparent depend on message and rule alone,
- * so they are the same on every retry and replay: the trace id is the message's UUID, or the
- * first 16 bytes of the SHA-256 of a message id that is none.
+ * webhook-timestamp, traceparent, webhook-signature where the service has a signing secret, and
+ * the service's own ones. A token of OAuth 2.0 is the transport's business. webhook-id and
+ * traceparent depend on message and rule alone, so they are the same on every retry and replay: the
+ * trace id is the message's UUID, or the first 16 bytes of the SHA-256 of a message id that is
+ * none.
  *
  * Of a SOAP service the request is what the event comes to, not yet the message: the body is JSON,
  * the URL is the WSDL's with "#" and the operation's name behind it. The transport, which has the
@@ -32,8 +35,13 @@
 #include "common/buf.h"
 #include "common/envelope.h"
 #include "dispatcher/catalog.h"
+#include "dispatcher/headerset.h"
 
-enum { REQUEST_MAX_URL = 8192, REQUEST_MAX_BODY = 1024 * 1024, REQUEST_MAX_HEADERS = 8 };
+enum {
+    REQUEST_MAX_URL = 8192,
+    REQUEST_MAX_BODY = 1024 * 1024,
+    REQUEST_MAX_HEADERS = 8 + HEADERSET_MAX
+};
 
 struct request {
     const struct service *service; /* the catalog reference is the caller's business */

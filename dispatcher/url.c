@@ -80,13 +80,12 @@ static size_t scheme_length(const char *base)
     return strncasecmp(base, "https://", 8) == 0 ? 8 : 0;
 }
 
-int url_check_base(const char *base, char *ret_reason, size_t reason_size)
+int url_check(const char *name, const char *base, char *ret_reason, size_t reason_size)
 {
     for (size_t i = 0; base[i]; i++) {
         if (url_is_unwanted((unsigned char)base[i])) {
-            (void)snprintf(ret_reason, reason_size,
-                           "base_url holds the byte 0x%02x at position %zu", (unsigned char)base[i],
-                           i + 1);
+            (void)snprintf(ret_reason, reason_size, "%s holds the byte 0x%02x at position %zu",
+                           name, (unsigned char)base[i], i + 1);
             return -EINVAL;
         }
     }
@@ -103,10 +102,15 @@ int url_check_base(const char *base, char *ret_reason, size_t reason_size)
         fault = "holds a \".\" or \"..\" segment";
     }
     if (fault) {
-        (void)snprintf(ret_reason, reason_size, "base_url %s", fault);
+        (void)snprintf(ret_reason, reason_size, "%s %s", name, fault);
         return -EINVAL;
     }
     return 0;
+}
+
+int url_check_base(const char *base, char *ret_reason, size_t reason_size)
+{
+    return url_check("base_url", base, ret_reason, reason_size);
 }
 
 void url_add_prefix(struct buf *out, const char *base)

@@ -16,7 +16,11 @@
 
 #include "common/buf.h"
 
-/* 0, or -EINVAL with what is wrong in ret_reason (without prefix). */
+/* 0, or -EINVAL with what is wrong in ret_reason, behind the name and a space. */
+int url_check(const char *name, const char *url, char *ret_reason, size_t reason_size)
+    __attribute__((warn_unused_result));
+
+/* The same, of the base_url. */
 int url_check_base(const char *base, char *ret_reason, size_t reason_size)
     __attribute__((warn_unused_result));
 

@@ -45,11 +45,13 @@ function fault_of(string $kind, string $text): string {
  * The first fault of a rule's templates and filter, with the part's name as the worker has it.
  *
  * @param array $rule
+ * @param array $service
  * @return string
  */
-function fault_of_rule(array $rule): string {
+function fault_of_rule(array $rule, array $service): string {
     $payload = $rule['payload_template'] ?? '';
-    $parts = [['endpoint', 'text', $rule['endpoint'] ?? ''], ['payload', 'json', template::is_none($payload) ? 'null' : $payload],
+    $kind = ($service['body_type'] ?? '') === 'raw' && strtoupper($rule['http_method'] ?? '') !== 'GET' ? 'text' : 'json';
+    $parts = [['endpoint', 'text', $rule['endpoint'] ?? ''], ['payload', $kind, template::is_none($payload) ? 'null' : $payload],
         ['filter', 'filter', $rule['filter'] ?? '']];
     foreach ($parts as [$name, $kind, $text]) {
         $fault = fault_of($kind, $text);
@@ -154,7 +156,7 @@ switch ($argv[1] ?? '') {
             $name = basename(dirname($path));
             $rule = json_decode(file_get_contents($path), true);
             $expect = json_decode(file_get_contents(dirname($path) . '/expect.json'), true);
-            $told = fault_of_rule($rule);
+            $told = fault_of_rule($rule, json_decode(file_get_contents(dirname($path) . '/service.json'), true));
             if ($told !== ($expect['invalid'] ?? '')) {
                 $faults[] = "$name:\n  is   $told\n  not  " . ($expect['invalid'] ?? '(nothing)');
             }
