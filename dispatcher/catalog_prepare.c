@@ -339,6 +339,7 @@ static unsigned needs_of(const struct rule *rule)
     return (rule->endpoint ? template_needs(rule->endpoint) : 0) |
            (rule->payload ? template_needs(rule->payload) : 0) |
            headerset_needs(rule->service->headers) |
+           (rule->service->soap_template ? template_needs(rule->service->soap_template) : 0) |
            (rule->filter ? condition_needs(rule->filter) : 0);
 }
 

@@ -500,58 +500,6 @@ static void looks_up_by_id_and_counts_orphans(void **state)
     catalog_unref(c);
 }
 
-static uint64_t digest_of(const struct service_row *s, const struct rule_row *first,
-                          const struct rule_row *second)
-{
-    struct catalog_builder *b = catalog_builder_new();
-    assert_non_null(b);
-    assert_int_equal(catalog_builder_rule(b, first), 0);
-    assert_int_equal(catalog_builder_service(b, s), 0);
-    assert_int_equal(catalog_builder_rule(b, second), 0);
-    uint64_t digest = catalog_builder_digest(b);
-    catalog_builder_free(b);
-    return digest;
-}
-
-static void digests_rows_whatever_their_order(void **state)
-{
-    (void)state;
-    struct rule_row other = plain_rule;
-    other.id = 8;
-    uint64_t digest = digest_of(&plain_service, &plain_rule, &other);
-    assert_true(digest == digest_of(&plain_service, &other, &plain_rule));
-
-    struct service_row s = plain_service;
-    s.auth_token = NULL;
-    assert_true(digest != digest_of(&s, &plain_rule, &other));
-    s = plain_service;
-    s.enabled = false;
-    assert_true(digest != digest_of(&s, &plain_rule, &other));
-    s = plain_service;
-    s.name = "cr";
-    s.type = "mrest";
-    assert_true(digest != digest_of(&s, &plain_rule, &other));
-    const char **const texts[] = {
-        &s.auth_user,    &s.auth_header,    &s.auth_url,           &s.auth_scope,
-        &s.client_cert,  &s.headers,        &s.body_type,          &s.content_type,
-        &s.soap_version, &s.signing_secret, &s.signing_secret_old, &s.soap_headers,
-    };
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        s = plain_service;
-        *texts[i] = "changed";
-        assert_true(digest != digest_of(&s, &plain_rule, &other));
-    }
-    struct rule_row changed[] = {other, other, other, other};
-    changed[3].filter = "{}";
-    changed[0].payload_template = "";
-    changed[1].service_id = 4;
-    changed[2].timemodified = 1;
-    for (size_t i = 0; i < sizeof(changed) / sizeof(changed[0]); i++)
-        assert_true(digest != digest_of(&plain_service, &plain_rule, &changed[i]));
-    assert_true(digest_of(&plain_service, &other, &other) !=
-                digest_of(&plain_service, &plain_rule, &plain_rule));
-}
-
 static void lives_as_long_as_somebody_refers_to_it(void **state)
 {
     (void)state;
@@ -581,16 +529,6 @@ static void is_sound_when_empty(void **state)
     catalog_unref(c);
 }
 
-static void every_number_of_a_service_has_a_say_in_the_digest(void **state)
-{
-    (void)state;
-    uint64_t digest = digest_of(&plain_service, &plain_rule, &plain_rule);
-    for (unsigned i = 0; i < 3; i++) {
-        struct service_row s = plain_service;
-        *(int64_t *[]){&s.max_retries, &s.retry_backoff_s, &s.rate_limit}[i] = 9;
-        assert_true(digest_of(&s, &plain_rule, &plain_rule) != digest);
-    }
-}
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -606,8 +544,6 @@ int main(void)
         cmocka_unit_test(knows_the_methods_in_any_case),
         cmocka_unit_test(finds_the_enabled_rules_that_want_an_event),
         cmocka_unit_test(looks_up_by_id_and_counts_orphans),
-        cmocka_unit_test(digests_rows_whatever_their_order),
-        cmocka_unit_test(every_number_of_a_service_has_a_say_in_the_digest),
         cmocka_unit_test(lives_as_long_as_somebody_refers_to_it),
         cmocka_unit_test(is_sound_when_empty),
     };
