@@ -62,7 +62,7 @@ class _Guard:
             self.status[pid] = os.waitstatus_to_exitcode(status)
 
     def spawn(self, request):
-        """Forks and executes one program, as a rule in a session of its own; its output goes to the file `log`.  There is one thread: fork is safe."""
+        """Forks and executes one program, as a rule in a session of its own; output goes to the file `log`.  There is one thread: fork is safe."""
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         stdout = os.open(request["stdout"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if request.get("stdout") else log
         reader, writer = os.pipe()          # close-on-exec: carries only the error of a failed exec

@@ -411,8 +411,9 @@ static void refuses_a_query_of_a_scalar(void **state)
     const struct case_ c = {.method = "GET", .payload = "\"x\""};
     build(&f, &c, UUID, "T");
     assert_int_equal(f.result, -EBADMSG);
-    assert_string_equal(f.reason, "policy: a query string needs a payload that is an object or an array "
-                                  "(rule 7, service 3, crm)");
+    assert_string_equal(f.reason,
+                        "policy: a query string needs a payload that is an object or an array "
+                        "(rule 7, service 3, crm)");
     drop(&f);
 }
 
