@@ -1,9 +1,17 @@
 #include "dispatcher/origin.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+static void lower(char *text)
+{
+    for (; *text; text++) {
+        if (*text >= 'A' && *text <= 'Z') {
+            *text = (char)(*text | 0x20);
+        }
+    }
+}
 
 bool origin_of(const char *url, char ret_origin[ORIGIN_SIZE])
 {
@@ -29,9 +37,7 @@ bool origin_of(const char *url, char ret_origin[ORIGIN_SIZE])
     }
     (void)snprintf(ret_origin, ORIGIN_SIZE, "%s://%.*s%s", tls ? "https" : "http", (int)len, host,
                    port);
-    for (char *c = ret_origin; *c; c++) {
-        *c = (char)tolower((unsigned char)*c);
-    }
+    lower(ret_origin);
     return true;
 }
 

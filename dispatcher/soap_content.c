@@ -22,15 +22,15 @@ static bool is_null(const struct jsonview_node *value)
 static const struct jsonview_node *first_of(const struct soap_writer *w,
                                             const struct jsonview_node *container)
 {
-    size_t at = (size_t)(container - w->view->nodes) + 1;
-    return at < container->end ? &w->view->nodes[at] : NULL;
+    size_t at = (size_t)(container - w->view.nodes) + 1;
+    return at < container->end ? &w->view.nodes[at] : NULL;
 }
 
 static const struct jsonview_node *next_of(const struct soap_writer *w,
                                            const struct jsonview_node *container,
                                            const struct jsonview_node *node)
 {
-    return node->end < container->end ? &w->view->nodes[node->end] : NULL;
+    return node->end < container->end ? &w->view.nodes[node->end] : NULL;
 }
 
 static size_t count_of(const struct soap_writer *w, const struct jsonview_node *array)
@@ -54,9 +54,9 @@ static const struct jsonview_node *value_of(const struct soap_writer *w, const s
                                             const struct wsdl_element *element)
 {
     const struct jsonview_node *value =
-        from->object ? jsonview_member(w->view, from->object, element->name) : NULL;
+        from->object ? jsonview_member(&w->view, from->object, element->name) : NULL;
     if (value && from->index != OUTSIDE && value->type == JSONVIEW_ARRAY) {
-        value = jsonview_element(w->view, value, (size_t)from->index);
+        value = jsonview_element(&w->view, value, (size_t)from->index);
     }
     return value && value->type == JSONVIEW_NULL && !element->nillable ? NULL : value;
 }
@@ -329,7 +329,7 @@ static int check_keys(struct soap_writer *w, const struct wsdl_type *type,
     const struct jsonview_node *key = first_of(w, object);
     while (key) {
         buf_reset(&w->text);
-        jsonview_decode(w->view, key, &w->text);
+        jsonview_decode(&w->view, key, &w->text);
         if (buf_error(&w->text) < 0) {
             return buf_error(&w->text) == -ENOMEM ? -ENOMEM : soap_refuse(w, "a key is too long");
         }
@@ -339,7 +339,7 @@ static int check_keys(struct soap_writer *w, const struct wsdl_type *type,
             soap_leave(w, length);
             return r;
         }
-        key = next_of(w, object, &w->view->nodes[key->end]);
+        key = next_of(w, object, &w->view.nodes[key->end]);
     }
     return 0;
 }
@@ -357,9 +357,9 @@ static const struct jsonview_node *attribute_value(const struct soap_writer *w,
     }
     key[0] = '@';
     memcpy(key + 1, name, len + 1);
-    value = jsonview_member(w->view, object, key);
+    value = jsonview_member(&w->view, object, key);
     if (!value && !knows_child(type, name)) {
-        value = jsonview_member(w->view, object, name);
+        value = jsonview_member(&w->view, object, name);
     }
     return is_null(value) ? NULL : value;
 }
@@ -419,7 +419,7 @@ static int fill_simple_content(struct soap_writer *w, xmlNode *node, const struc
                                const struct jsonview_node *value)
 {
     bool object = value->type == JSONVIEW_OBJECT;
-    const struct jsonview_node *text = object ? jsonview_member(w->view, value, "_") : value;
+    const struct jsonview_node *text = object ? jsonview_member(&w->view, value, "_") : value;
     int r = object ? check_keys(w, type, value) : 0;
     r = r < 0 ? r : write_attributes(w, node, type, object ? value : NULL);
     if (r < 0) {
@@ -498,7 +498,7 @@ static int choose_type(struct soap_writer *w, const struct wsdl_element *element
                        const struct jsonview_node *value, const struct wsdl_type **ret_type)
 {
     const struct jsonview_node *named =
-        value->type == JSONVIEW_OBJECT ? jsonview_member(w->view, value, "@xsi:type") : NULL;
+        value->type == JSONVIEW_OBJECT ? jsonview_member(&w->view, value, "@xsi:type") : NULL;
     *ret_type = element->type;
     if (is_null(named)) {
         return element->type->abstract ? soap_refuse(w, "its type is abstract: \"@xsi:type\" must "

@@ -30,7 +30,7 @@ struct soap_writer {
     } spaces[SOAP_MAX_NAMESPACES];
     size_t n_spaces;
     bool encoded;
-    const struct jsonview *view;        /* of what is being written */
+    struct jsonview view;               /* of what is being written */
     const struct jsonview_node *header; /* the value of a SOAP header: it may have more keys */
     struct buf text;                    /* of one value */
     char path[SOAP_PATH_SIZE];

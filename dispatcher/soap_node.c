@@ -143,7 +143,7 @@ int soap_mark_type(struct soap_writer *w, xmlNode *node, const char *ns, const c
 static int read_name(struct soap_writer *w, const struct jsonview_node *key)
 {
     buf_reset(&w->text);
-    jsonview_decode(w->view, key, &w->text);
+    jsonview_decode(&w->view, key, &w->text);
     if (buf_error(&w->text) == -ENOMEM) {
         return -ENOMEM;
     }
@@ -156,7 +156,7 @@ static int read_name(struct soap_writer *w, const struct jsonview_node *key)
 static int add_member(struct soap_writer *w, xmlNode *node, const char *ns, bool typed,
                       const struct jsonview_node *pair)
 {
-    const struct jsonview_node *nodes = w->view->nodes;
+    const struct jsonview_node *nodes = w->view.nodes;
     const struct jsonview_node *value = &nodes[pair->end];
     bool repeated = value->type == JSONVIEW_ARRAY;
     uint32_t first = (uint32_t)(value - nodes) + (repeated ? 1 : 0);
@@ -179,11 +179,11 @@ static int add_member(struct soap_writer *w, xmlNode *node, const char *ns, bool
 static int add_members(struct soap_writer *w, xmlNode *node, const char *ns, bool typed,
                        const struct jsonview_node *object)
 {
-    const struct jsonview_node *nodes = w->view->nodes;
+    const struct jsonview_node *nodes = w->view.nodes;
     int r = 0;
     for (uint32_t i = (uint32_t)(object - nodes) + 1; i < object->end && r == 0;) {
         const struct jsonview_node *key = &nodes[i];
-        const char *name = jsonview_bytes(w->view, key);
+        const char *name = jsonview_bytes(&w->view, key);
         const struct jsonview_node *value = &nodes[key->end];
         i = value->end;
         if (object == w->header && soap_is_header_key(name, key->len)) {
@@ -210,7 +210,7 @@ static const char *type_of(const struct soap_writer *w, const struct jsonview_no
     if (value->type != JSONVIEW_NUMBER) {
         return "string";
     }
-    const char *text = jsonview_bytes(w->view, value);
+    const char *text = jsonview_bytes(&w->view, value);
     for (uint32_t i = 0; i < value->len; i++) {
         if (strchr(".eE", text[i])) {
             return "double";

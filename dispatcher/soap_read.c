@@ -168,6 +168,8 @@ static int read_document(struct soap_reader *r, const struct wsdl_operation *ope
     return 0;
 }
 
+/* Eight arguments: two each for the answer and the reason, which every caller has as two. */
+// NOLINTNEXTLINE(readability-function-size)
 int soap_read(const struct wsdl *wsdl, const struct wsdl_operation *operation, const char *bytes,
               size_t len, struct buf *out, struct soap_fault *ret_fault, char *ret_reason,
               size_t reason_size)

@@ -349,23 +349,15 @@ static void read_object(struct soap_reader *r, const xmlNode *node, const struct
     buf_addc(r->out, '}');
 }
 
-void soap_read_value(struct soap_reader *r, const xmlNode *node, const struct wsdl_type *type,
-                     unsigned depth)
+static bool is_nil(const xmlNode *node)
 {
-    const char *href = xmlsafe_attribute(node, NULL, "href");
     const char *nil = xmlsafe_attribute(node, NS_INSTANCE, "nil");
-    const xmlNode *target = href && !node->children ? find_reference(r, href) : NULL;
-    if (buf_error(r->out) < 0) {
-        return;
-    }
-    if (depth > MAX_DEPTH || (nil && (strcmp(nil, "true") == 0 || strcmp(nil, "1") == 0))) {
-        buf_adds(r->out, "null");
-        return;
-    }
-    if (target) {
-        soap_read_value(r, target, type, depth + 1);
-        return;
-    }
+    return nil && (strcmp(nil, "true") == 0 || strcmp(nil, "1") == 0);
+}
+
+static void read_here(struct soap_reader *r, const xmlNode *node, const struct wsdl_type *type,
+                      unsigned depth)
+{
     type = actual_type(r, node, type);
     if (is_array(node, type)) {
         read_array(r, node, type, depth);
@@ -375,5 +367,22 @@ void soap_read_value(struct soap_reader *r, const xmlNode *node, const struct ws
         read_object(r, node, type && type->any ? NULL : type, depth);
     } else {
         add_node_text(r, NULL, node);
+    }
+}
+
+void soap_read_value(struct soap_reader *r, const xmlNode *node, const struct wsdl_type *type,
+                     unsigned depth)
+{
+    const char *href = xmlsafe_attribute(node, NULL, "href");
+    const xmlNode *target = href && !node->children ? find_reference(r, href) : NULL;
+    if (buf_error(r->out) < 0) {
+        return;
+    }
+    if (depth > MAX_DEPTH || is_nil(node)) {
+        buf_adds(r->out, "null");
+    } else if (target) {
+        soap_read_value(r, target, type, depth + 1);
+    } else {
+        read_here(r, node, type, depth);
     }
 }

@@ -21,7 +21,7 @@ static void digest_of(const struct soap_token *token, const char *created,
 {
     unsigned char bytes[SOAP_NONCE_SIZE + CREATED_SIZE + MAX_PASSWORD];
     unsigned char digest[SHA_DIGEST_LENGTH];
-    size_t created_len = strlen(created);
+    size_t created_len = strnlen(created, CREATED_SIZE);
     size_t len = strnlen(token->password, MAX_PASSWORD);
     memcpy(bytes, token->nonce, SOAP_NONCE_SIZE);
     memcpy(bytes + SOAP_NONCE_SIZE, created, created_len);

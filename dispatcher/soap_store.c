@@ -117,7 +117,7 @@ static uint64_t digest(const char *text)
 /* Room for one more: the one that was not used for longest, if nobody needs it now. */
 static void drop_oldest(struct soap_store *store)
 {
-    struct soap_entry *entry;
+    struct soap_entry *entry = NULL;
     TAILQ_FOREACH_REVERSE(entry, &store->entries, entries, link)
     {
         if (!entry->owner && TAILQ_EMPTY(&entry->waiters)) {
@@ -130,7 +130,7 @@ static void drop_oldest(struct soap_store *store)
 static struct soap_entry *entry_of(struct soap_store *store, const struct service *service)
 {
     uint64_t secret = digest(service->auth_header);
-    struct soap_entry *entry;
+    struct soap_entry *entry = NULL;
     TAILQ_FOREACH(entry, &store->entries, link)
     {
         if (entry->service_id == service->id && entry->secret == secret &&
@@ -334,7 +334,7 @@ static bool pass_on(struct soap_entry *entry, const struct outcome *failure)
     struct soap_waiter *next = TAILQ_FIRST(&entry->waiters);
     struct outcome ignored;
     if (failure->kind != OUTCOME_TIMEOUT || entry->model || !next ||
-        next->deadline_us - timing_mono_us() < LEAST_MS * 1000) {
+        next->deadline_us - timing_mono_us() < LEAST_MS * INT64_C(1000)) {
         return false;
     }
     TAILQ_REMOVE(&entry->waiters, next, link);
@@ -343,6 +343,11 @@ static bool pass_on(struct soap_entry *entry, const struct outcome *failure)
         TAILQ_INSERT_HEAD(&entry->waiters, next, link);
     }
     return r == 1;
+}
+
+static void take_all(struct waiters *from, struct waiters *to)
+{
+    TAILQ_CONCAT(to, from, link);
 }
 
 /* Tells all who wait now, who may ask again from within, and cause the entry to be dropped. Who is
@@ -354,7 +359,7 @@ static void settle(struct soap_entry *entry, struct soap_waiter *owner,
     bool cancelled = failure && failure->kind == OUTCOME_CANCELLED;
     struct soap_model *model = entry->model && !cancelled ? model_ref(entry->model) : NULL;
     if (!failure || !pass_on(entry, failure)) {
-        TAILQ_CONCAT(&told, &entry->waiters, link);
+        take_all(&entry->waiters, &told);
     }
     TAILQ_INSERT_HEAD(&told, owner, link);
     while (!TAILQ_EMPTY(&told)) {

@@ -460,7 +460,7 @@ static size_t soap_overdue_count(const struct transport *t)
 {
     const struct soap *soap = (const struct soap *)t;
     int64_t now_us = timing_mono_us();
-    const struct call *call;
+    const struct call *call = NULL;
     size_t n = 0;
     TAILQ_FOREACH(call, &soap->active, link)
     {
@@ -473,7 +473,7 @@ static size_t soap_overdue_count(const struct transport *t)
 /* The first call that can be cancelled here: what is sent, or fetches, ends with HTTP's. */
 static struct call *next_to_cancel(const struct soap *soap)
 {
-    struct call *call;
+    struct call *call = NULL;
     TAILQ_FOREACH(call, &soap->active, link)
     {
         if (call->state == STATE_ENDED || (call->state == STATE_WAITING && !call->waiter.fetches)) {

@@ -203,7 +203,7 @@ static bool is_base64(const char *text)
         n += !blank;
     }
     size_t padding = strspn(text, "=");
-    return text[padding] == '\0' && padding <= 2 && (n + padding) % 4 == 0;
+    return padding <= 2 && text[padding] == '\0' && (n + padding) % 4 == 0;
 }
 
 static bool is_hex(const char *text, size_t len)
@@ -274,10 +274,10 @@ static int add_scalar(struct soap_writer *w, const struct jsonview_node *value, 
 {
     switch ((enum jsonview_type)value->type) {
     case JSONVIEW_STRING:
-        jsonview_decode(w->view, value, out);
+        jsonview_decode(&w->view, value, out);
         break;
     case JSONVIEW_NUMBER:
-        buf_add(out, jsonview_bytes(w->view, value), value->len);
+        buf_add(out, jsonview_bytes(&w->view, value), value->len);
         break;
     case JSONVIEW_TRUE:
         buf_adds(out, "true");
@@ -325,7 +325,7 @@ static int list_value(struct soap_writer *w, const struct wsdl_type *item,
     struct buf one;
     int r = 0;
     buf_init(&one, w->text.max);
-    const struct jsonview_node *nodes = w->view->nodes;
+    const struct jsonview_node *nodes = w->view.nodes;
     size_t index = 0;
     for (uint32_t i = (uint32_t)(array - nodes) + 1; i < array->end && r == 0; i = nodes[i].end) {
         size_t length = soap_enter_index(w, index++);

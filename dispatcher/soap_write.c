@@ -12,13 +12,13 @@ enum { MAX_VALUE = 1024 * 1024 };
 static const struct jsonview_node *member(const struct soap_writer *w,
                                           const struct jsonview_node *object, const char *name)
 {
-    return object && object->type == JSONVIEW_OBJECT ? jsonview_member(w->view, object, name)
+    return object && object->type == JSONVIEW_OBJECT ? jsonview_member(&w->view, object, name)
                                                      : NULL;
 }
 
 static size_t key_count(const struct soap_writer *w, const struct jsonview_node *object)
 {
-    const struct jsonview_node *nodes = w->view->nodes;
+    const struct jsonview_node *nodes = w->view.nodes;
     size_t n = 0;
     for (uint32_t i = (uint32_t)(object - nodes) + 1; i < object->end; i = nodes[i].end) {
         n++;
@@ -63,13 +63,13 @@ static const char *part_key(const struct soap_writer *w, size_t i)
 
 static int check_part_keys(struct soap_writer *w, const struct jsonview_node *payload)
 {
-    const struct jsonview_node *nodes = w->view->nodes;
+    const struct jsonview_node *nodes = w->view.nodes;
     size_t n = w->input->operation->input.n_parts;
     for (uint32_t i = (uint32_t)(payload - nodes) + 1; i < payload->end;) {
         const struct jsonview_node *key = &nodes[i];
         size_t known = 0;
         buf_reset(&w->text);
-        jsonview_decode(w->view, key, &w->text);
+        jsonview_decode(&w->view, key, &w->text);
         for (size_t p = 0; p < n; p++) {
             known += strcmp(part_key(w, p), buf_text(&w->text)) == 0;
         }
@@ -108,7 +108,7 @@ static int write_parts(struct soap_writer *w, xmlNode *parent, const struct json
         return soap_element(w, parent, body->parts[0]->element,
                             value_of_single(w, body->parts[0], payload));
     }
-    bool empty = payload->type == JSONVIEW_ARRAY && payload->end == 1 + (payload - w->view->nodes);
+    bool empty = payload->type == JSONVIEW_ARRAY && payload->end == 1 + (payload - w->view.nodes);
     if (payload->type != JSONVIEW_OBJECT && !empty) {
         return soap_refuse(w, "the payload is no object of the message's parts");
     }
@@ -197,7 +197,7 @@ static int write_header(struct soap_writer *w, xmlNode *header, const char *key,
 
 static int write_headers(struct soap_writer *w, xmlNode *header, const struct jsonview_node *root)
 {
-    const struct jsonview_node *nodes = w->view->nodes;
+    const struct jsonview_node *nodes = w->view.nodes;
     int r = 0;
     if (root->type != JSONVIEW_OBJECT) {
         bool empty = root->type == JSONVIEW_ARRAY && root->end == 1;
@@ -207,7 +207,7 @@ static int write_headers(struct soap_writer *w, xmlNode *header, const struct js
         const struct jsonview_node *value = &nodes[nodes[i].end];
         char key[1200];
         buf_reset(&w->text);
-        jsonview_decode(w->view, &nodes[i], &w->text);
+        jsonview_decode(&w->view, &nodes[i], &w->text);
         (void)snprintf(key, sizeof(key), "%s", buf_text(&w->text));
         size_t length = soap_enter(w, key, strlen(key));
         r = write_header(w, header, key, value);
@@ -221,7 +221,6 @@ static int write_headers(struct soap_writer *w, xmlNode *header, const struct js
 static int write_all_headers(struct soap_writer *w, const char *text, size_t len)
 {
     const struct soap_input *input = w->input;
-    struct jsonview view = {0};
     char fault[160];
     int r = 0;
     if (len == 0 && !input->token) {
@@ -234,11 +233,10 @@ static int write_all_headers(struct soap_writer *w, const char *text, size_t len
     xmlAddChild(w->root, header);
     size_t length = soap_enter(w, "SOAP headers", 12);
     if (len > 0) {
-        r = jsonview_parse(&view, text, len, JSONTEXT_MAX_DEPTH / 2, fault, sizeof(fault));
+        r = jsonview_parse(&w->view, text, len, JSONTEXT_MAX_DEPTH / 2, fault, sizeof(fault));
         r = r == -EBADMSG ? soap_refuse(w, "%s", fault) : r;
-        w->view = &view;
-        r = r < 0 ? r : write_headers(w, header, jsonview_root(&view));
-        jsonview_release(&view);
+        r = r < 0 ? r : write_headers(w, header, jsonview_root(&w->view));
+        jsonview_release(&w->view);
     }
     soap_leave(w, length);
     return r == 0 && input->token ? soap_add_token(w, header) : r;
@@ -267,7 +265,6 @@ static int open_envelope(struct soap_writer *w)
 
 static int write_payload(struct soap_writer *w)
 {
-    struct jsonview view = {0};
     char fault[160];
     const char *text = w->input->payload_len > 0 ? w->input->payload : "{}";
     size_t len = w->input->payload_len > 0 ? w->input->payload_len : 2;
@@ -276,11 +273,10 @@ static int write_payload(struct soap_writer *w)
         return -ENOMEM;
     }
     xmlAddChild(w->root, body);
-    int r = jsonview_parse(&view, text, len, JSONTEXT_MAX_DEPTH / 2, fault, sizeof(fault));
+    int r = jsonview_parse(&w->view, text, len, JSONTEXT_MAX_DEPTH / 2, fault, sizeof(fault));
     r = r == -EBADMSG ? soap_refuse(w, "the payload: %s", fault) : r;
-    w->view = &view;
-    r = r < 0 ? r : write_body(w, body, jsonview_root(&view));
-    jsonview_release(&view);
+    r = r < 0 ? r : write_body(w, body, jsonview_root(&w->view));
+    jsonview_release(&w->view);
     return r;
 }
 

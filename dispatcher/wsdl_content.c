@@ -179,6 +179,11 @@ static const struct wsdl_type *attribute_type(struct wsdl_reader *r,
     return type ? type : wsdl_builtin_type(r->wsdl, "string");
 }
 
+static bool is_of_arrays(const char *ns)
+{
+    return ns && (strcmp(ns, NS_SOAPENC11) == 0 || strcmp(ns, NS_SOAPENC12) == 0);
+}
+
 /* A reference to something that is not here, such as xml:lang, is a text of that name. */
 static int gather_attribute(struct gathering *g, const struct wsdl_schema *schema,
                             const xmlNode *node)
@@ -204,8 +209,7 @@ static int gather_attribute(struct gathering *g, const struct wsdl_schema *schem
     } else if (is_qualified(node, schema->attributes_qualified)) {
         a->ns = schema->ns;
     }
-    bool arrays = a->ns && (strcmp(a->ns, NS_SOAPENC11) == 0 || strcmp(a->ns, NS_SOAPENC12) == 0);
-    if (!name || !xmlsafe_is_ncname(name, strlen(name)) || arrays) {
+    if (!name || !xmlsafe_is_ncname(name, strlen(name)) || is_of_arrays(a->ns)) {
         return 0;
     }
     a->type = attribute_type(g->r, schema, from);

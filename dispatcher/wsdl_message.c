@@ -52,7 +52,7 @@ static int make_parts(struct wsdl_reader *r, struct wsdl_symbol *message)
     for (const xmlNode *p = xmlsafe_child(message->node); p; p = xmlsafe_next(p)) {
         n += xmlsafe_is(p, NS_WSDL, "part");
     }
-    message->made.parts = arena_get(&r->wsdl->arena, (n + 1) * sizeof(*message->made.parts));
+    message->made.parts = arena_get(&r->wsdl->arena, (n + 1) * sizeof(struct wsdl_part *));
     if (!message->made.parts) {
         return -ENOMEM;
     }
@@ -95,7 +95,7 @@ int wsdl_fill_body(struct wsdl_reader *r, struct wsdl_symbol *message, const cha
     if (!only) {
         return 0;
     }
-    body->parts = arena_get(&r->wsdl->arena, (message->n_parts + 1) * sizeof(*body->parts));
+    body->parts = arena_get(&r->wsdl->arena, (message->n_parts + 1) * sizeof(struct wsdl_part *));
     body->n_parts = 0;
     for (size_t i = 0; body->parts && i < message->n_parts; i++) {
         if (lists(only, message->made.parts[i]->name)) {

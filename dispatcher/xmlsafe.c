@@ -89,7 +89,9 @@ static const char *skip_tag(struct scan *s)
     while (++s->at < s->end && s->at - start <= XMLSAFE_MAX_TAG) {
         char c = *s->at;
         if (quote) {
-            quote = c == quote ? '\0' : quote;
+            if (c == quote) {
+                quote = '\0';
+            }
         } else if (c == '"' || c == '\'') {
             quote = c;
         } else if (c == '=' && ++attributes > XMLSAFE_MAX_ATTRIBUTES) {

@@ -355,6 +355,7 @@ static int make_entries(struct reading *r, struct enrich_entry **list)
     return 0;
 }
 
+// NOLINTNEXTLINE(readability-function-size): seven arguments; ids and reason take two each
 int enrich_read(struct db *db, enum enrichment_kind kind, const int64_t *ids, size_t n,
                 struct enrich_entry **list, char *ret_reason, size_t reason_size)
 {

@@ -13,11 +13,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char reason[200];
     xmlDoc *doc = NULL;
-    char *text = malloc(size + 1); /* no NUL behind it: the sanitizer sees what reads on */
+    char *text =
+        malloc(size > 0 ? size : 1); /* no NUL behind it: the sanitizer sees what reads on */
+    if (!text)
+        return 0;
     memcpy(text, data, size);
     reason_clear(reason, sizeof reason);
-    text = realloc(text, size > 0 ? size : 1);
-    int r = xmlsafe_parse(text, size, 64 * 1024, &doc, reason, sizeof reason);
+    int r = xmlsafe_parse(text, size, (size_t)64 * 1024, &doc, reason, sizeof reason);
     if (r == 0) {
         PROPERTY(!xmlGetIntSubset(doc), "a DTD came through");
         check_depth(xmlDocGetRootElement(doc), 1);

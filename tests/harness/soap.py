@@ -47,8 +47,9 @@ class SoapServer:
         return [json.loads(line) for line in new]
 
     def new_requests(self):
-        """The calls since the last look, as sink.py tells of requests: `id`, `status` (200: it was carried out), `arrived` (unix seconds), `calls`."""
-        return [{"id": line["webhook_id"], "status": 200, "arrived": line["at"], "calls": line["calls"]} for line in self.record() if line.get("calls")]
+        """The calls since the last look, as sink.py tells of requests: `id`, `status` (200: carried out), `arrived` (unix seconds), `calls`."""
+        return [{"id": line["webhook_id"], "status": 200, "arrived": line["at"], "calls": line["calls"]}
+                for line in self.record() if line.get("calls")]
 
     def close(self):
         """Ends it."""
@@ -77,7 +78,7 @@ def php(calls, seconds=120):
 
 
 class Hostile:
-    """A service that answers with whatever a test puts into `pages`: path -> bytes, or a function of the request's path; and notes what it was asked."""
+    """A service that answers with whatever a test puts into `pages`: path -> bytes, or a function of the request's path; notes what was asked."""
 
     def __init__(self):
         self.pages, self.asked, self.headers = {}, [], []

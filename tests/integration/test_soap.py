@@ -15,8 +15,10 @@ import soap
 from services import wait_until
 
 PERSON = {"id": 5, "name": "Zoë <&> \"quoted\"", "email": None, "role": "teacher", "@locale": "de-CH", "@active": True, "tag": ["a", "b"]}
-ENROL = {"member": [PERSON, {"id": "6", "name": "B", "email": "b@example.org", "role": "student"}], "course": "M1", "place": {"zip": "8000", "city": "Zürich"},
-         "fee": {"_": "12.50", "@currency": "CHF"}, "until": "2026-12-31", "created": "2026-11-25T02:11:09Z", "day": "2026-11-25", "grades": [1, 2, 3],
+ENROL = {"member": [PERSON, {"id": "6", "name": "B", "email": "b@example.org", "role": "student"}], "course": "M1",
+         "place": {"zip": "8000", "city": "Zürich"},
+         "fee": {"_": "12.50", "@currency": "CHF"}, "until": "2026-12-31", "created": "2026-11-25T02:11:09Z", "day": "2026-11-25",
+         "grades": [1, 2, 3],
          "ratio": 0.25, "quiet": False, "@site": "main", "@version": 3}
 DAYS = {key: value for key, value in ENROL.items() if key not in ("until", "place", "fee", "grades", "day", "@site", "@version")} | {"days": 30}
 MIX = {"flag": True, "when": "2026-11-25T02:11:09Z", "point": {"x": -3, "y": 1.5}, "names": ["Ana", "Ömer", "<c>"]}
@@ -140,7 +142,8 @@ class Soap(unittest.TestCase):
         answer, = soap.ours([self.call("bare.wsdl", "Enrol", payload)])
         self.assertEqual("delivered", answer["verdict"], answer)
         got = arguments_of(self.server.record())[0][0]["arguments"][0]
-        self.assertEqual(("2026-11-25T02:11:09Z", "2026-11-25", True, 7, 0.001), tuple(got[key] for key in ("created", "day", "quiet", "days", "ratio")))
+        self.assertEqual(("2026-11-25T02:11:09Z", "2026-11-25", True, 7, 0.001),
+                         tuple(got[key] for key in ("created", "day", "quiet", "days", "ratio")))
 
     def test_values_cannot_leave_their_element(self):
         """Markup, references and CDATA in values arrive as the text they are."""
@@ -209,7 +212,8 @@ class Soap(unittest.TestCase):
 
     def test_the_action_is_quoted_and_headers_go_along(self):
         """SOAPAction (1.1), the Content-Type's action (1.2), the idempotency key."""
-        soap.ours([self.call("calculator.wsdl", "Add", {"intA": 1, "intB": 2}), self.call("calculator.wsdl", "Add", {"intA": 1, "intB": 2}, soap_version="1.2")])
+        soap.ours([self.call("calculator.wsdl", "Add", {"intA": 1, "intB": 2}),
+                   self.call("calculator.wsdl", "Add", {"intA": 1, "intB": 2}, soap_version="1.2")])
         one, two = [record for record in self.server.record() if "calls" in record]
         self.assertEqual(('"urn:mih:calculator/Add"', "text/xml; charset=utf-8"), (one["action"], one["type"]))
         self.assertEqual((None, 'application/soap+xml; charset=utf-8; action="urn:mih:calculator/Add"'), (two["action"], two["type"]))
@@ -264,7 +268,8 @@ class Attacks(unittest.TestCase):
         """Each is refused at once, in little memory, and nothing external is loaded."""
         self.hostile.pages["/calculator.wsdl"] = self.hostile.wsdl()
         first = {"base_url": f"{self.hostile.url}/calculator.wsdl", "operation": "Add", "payload": {"intA": 1, "intB": 2}}
-        self.hostile.pages["/calculator"] = f'{ENVELOPE[0]}<AddResponse xmlns="urn:mih:calculator"><AddResult>3</AddResult></AddResponse>{ENVELOPE[1]}'.encode()
+        response = '<AddResponse xmlns="urn:mih:calculator"><AddResult>3</AddResult></AddResponse>'
+        self.hostile.pages["/calculator"] = f"{ENVELOPE[0]}{response}{ENVELOPE[1]}".encode()
         before, answers = peak_kib([first])
         self.assertEqual("delivered", answers[0]["verdict"])
         for name, xml in attacks(self.canary).items():
@@ -356,8 +361,9 @@ class Attacks(unittest.TestCase):
         rows = [((200, fault("e:Client")), "FAULT_SENDER", "reject"), ((500, fault("e:Client.Authentication")), "FAULT_SENDER", "reject"),
                 ((404, fault("e:Server")), "FAULT_RECEIVER", "retry"), ((200, fault("e:MustUnderstand")), "FAULT_SENDER", "reject"),
                 ((500, fault("x:E_FAIL")), "FAULT_RECEIVER", "retry"), ((400, fault("e:VersionMismatch")), "FAULT_SENDER", "reject"),
-                ((200, good), "HTTP", "delivered"), ((500, good), "HTTP", "retry"), ((400, b"<html/>"), "HTTP", "reject"), ((404, b""), "HTTP", "retry"),
-                ((202, b""), "HTTP", "delivered"), ((204, b""), "HTTP", "delivered"), ((200, b""), "BROKEN", "retry"), ((200, b"ok"), "BROKEN", "retry")]
+                ((200, good), "HTTP", "delivered"), ((500, good), "HTTP", "retry"), ((400, b"<html/>"), "HTTP", "reject"),
+                ((404, b""), "HTTP", "retry"), ((202, b""), "HTTP", "delivered"), ((204, b""), "HTTP", "delivered"), ((200, b""), "BROKEN", "retry"),
+                ((200, b"ok"), "BROKEN", "retry")]
         self.hostile.pages["/calculator.wsdl"] = self.hostile.wsdl()
         for page, kind, verdict in rows:
             self.hostile.pages["/calculator"] = page

@@ -4,9 +4,9 @@
  *   mih-test-soap [--origins LIST] [--folder DIR] [--age MS] [--together]
  *       Reads one JSON object a line: the columns of a service (base_url, auth_type, ...), with
  *       "operation" and "payload" (any JSON). Prints one object a line: kind, verdict, reason,
- *       status, milliseconds, peak of memory, body. One after the other; --together all at once, answers as they come.
- *   mih-test-soap --load CALLS IN_FLIGHT
- *       Reads one such line and prints calls per second and CPU seconds per 1,000 calls.
+ *       status, milliseconds, peak of memory, body. One after the other; --together all at once,
+ * answers as they come. mih-test-soap --load CALLS IN_FLIGHT Reads one such line and prints calls
+ * per second and CPU seconds per 1,000 calls.
  */
 #include <err.h>
 #include <event2/event.h>
