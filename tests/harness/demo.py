@@ -31,7 +31,8 @@ def arguments():
         prog="run-demo", allow_abbrev=False,
         description="Runs the hub end to end on real Moodle events: installs what is missing, builds, starts a private RabbitMQ and MariaDB, six "
                     "services (one answers, one is slow, one refuses, one is down at first, one is an AMQP queue, one speaks SOAP) and a fleet of "
-                    "worker processes, publishes, replays dead letters, and shows what became of every event.  Exits with 0 only when nothing was lost.")
+                    "worker processes, publishes, replays dead letters, and shows what became of every event.  Exits with 0 only when nothing "
+                    "was lost.")
     parser.add_argument("--events", type=number, metavar="N", help=f"how many events to publish (default {DEFAULT_EVENTS:,}); with --moodle: how "
                         f"many page requests to make, each raises about one event (default {DEFAULT_PAGES})")
     parser.add_argument("--keep", action="store_true", help="leave everything running and say how to look around")
