@@ -1,7 +1,6 @@
 #include "dispatcher/amqp_target.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,16 +24,13 @@ static int hex_digit(char c)
     return at != NULL ? (int)(at - digits) : -1;
 }
 
-/* Appends what the percent-encoded text stands for. False: a broken escape. */
-static bool decode(struct span s, struct buf *out)
+bool amqp_url_decode(const char *text, size_t len, struct buf *out)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        int high = s.start[i] == '%' && i + 2 < s.len ? hex_digit(s.start[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(s.start[i + 2]) : -1;
-        if (s.start[i] == '+') {
-            buf_addc(out, ' ');
-        } else if (s.start[i] != '%') {
-            buf_addc(out, s.start[i]);
+    for (size_t i = 0; i < len; i++) {
+        int high = text[i] == '%' && i + 2 < len ? hex_digit(text[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+        if (text[i] != '%') {
+            buf_addc(out, text[i]);
         } else if (low >= 0) {
             buf_addc(out, (char)(high * 16 + low));
             i += 2;
@@ -45,7 +41,26 @@ static bool decode(struct span s, struct buf *out)
     return true;
 }
 
-static void encode(const char *text, struct buf *out)
+/* In a query "+" is a space, too. */
+static bool decode_query(struct span s, struct buf *out)
+{
+    while (s.len > 0) {
+        const char *plus = memchr(s.start, '+', s.len);
+        size_t len = plus != NULL ? (size_t)(plus - s.start) : s.len;
+        if (!amqp_url_decode(s.start, len, out)) {
+            return false;
+        }
+        if (plus != NULL) {
+            buf_addc(out, ' ');
+            len++;
+        }
+        s.start += len;
+        s.len -= len;
+    }
+    return true;
+}
+
+void amqp_url_encode(const char *text, struct buf *out)
 {
     static const char plain[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
@@ -57,6 +72,21 @@ static void encode(const char *text, struct buf *out)
             buf_addf(out, "%%%02X", (unsigned char)*p);
         }
     }
+}
+
+bool amqp_url_password(const char *base_url, size_t *ret_at, size_t *ret_len)
+{
+    const char *scheme_end = strstr(base_url, "://");
+    const char *user = scheme_end != NULL ? scheme_end + 3 : base_url;
+    const char *at = memrchr(user, '@', strcspn(user, "/?#"));
+    const char *colon = at != NULL ? memchr(user, ':', (size_t)(at - user)) : NULL;
+
+    if (colon == NULL) {
+        return false;
+    }
+    *ret_at = (size_t)(colon + 1 - base_url);
+    *ret_len = (size_t)(at - colon) - 1;
+    return true;
 }
 
 const char *amqp_name_fault(const char *text, size_t len)
@@ -118,7 +148,7 @@ static int take_parameter(struct amqp_target *t, struct span pair, char *ret_rea
         return 0;
     }
     buf_init(&value, MAX_URL);
-    bool sound = decode(pair, &value);
+    bool sound = decode_query(pair, &value);
     const char *fault = sound ? amqp_name_fault(buf_text(&value), value.len)
                               : "is not percent-encoded as it should be";
     if (fault != NULL) {
@@ -318,7 +348,7 @@ void amqp_target_show(const struct amqp_target *t, const char *routing_key, stru
 {
     buf_adds(out, t->shown);
     buf_adds(out, "?exchange=");
-    encode(t->exchange, out);
+    amqp_url_encode(t->exchange, out);
     buf_adds(out, "&routing_key=");
-    encode(routing_key, out);
+    amqp_url_encode(routing_key, out);
 }

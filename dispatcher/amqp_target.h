@@ -20,6 +20,7 @@
 #ifndef MIH_DISPATCHER_AMQP_TARGET_H
 #define MIH_DISPATCHER_AMQP_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/buf.h"
@@ -42,6 +43,14 @@ int amqp_target_new(const char *base_url, struct amqp_target **ret_target, char 
 
 /* Wipes and frees it; NULL is allowed. */
 void amqp_target_free(struct amqp_target *t);
+
+/* Where the password stands in a base_url, percent-encoded; false when it has none. */
+bool amqp_url_password(const char *base_url, size_t *ret_at, size_t *ret_len);
+
+/* Appends what percent-encoded text stands for; false when an escape is broken. And the way back.
+ */
+bool amqp_url_decode(const char *text, size_t len, struct buf *out);
+void amqp_url_encode(const char *text, struct buf *out);
 
 /* What keeps a text from being the name of a queue or exchange, or a routing key: too long, or a
  * byte below 0x20 or DEL, or no UTF-8. NULL: nothing. */

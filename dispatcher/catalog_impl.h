@@ -24,6 +24,10 @@ void service_release_auth(struct service *s);
 int service_prepare_soap(struct service *s, const struct service_row *row)
     __attribute__((warn_unused_result));
 
+/* catalog_amqp.c: where the messages of an AMQP service go. The same results. */
+int service_prepare_amqp(struct service *s, const struct secret_keys *keys)
+    __attribute__((warn_unused_result));
+
 /* catalog_form.c: the form of its requests: body, content type, headers, signature. */
 int service_prepare_form(struct service *s, const struct service_row *row,
                          const struct secret_keys *keys) __attribute__((warn_unused_result));

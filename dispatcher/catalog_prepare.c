@@ -68,13 +68,6 @@ static enum service_type type_of(const char *type)
     return strcmp(type, "amqp") == 0 ? SERVICE_AMQP : SERVICE_REST;
 }
 
-static int prepare_target(struct service *s)
-{
-    char reason[300];
-    int r = amqp_target_new(s->base_url, &s->amqp, reason, sizeof(reason));
-    return r == -EINVAL ? service_fault(s, reason) : r;
-}
-
 static int prepare_base(struct service *s)
 {
     char reason[160];
@@ -130,11 +123,10 @@ int service_prepare(struct service *s, const struct service_row *row,
         return -ENOMEM;
     }
     s->type = type_of(or_empty(row->type));
-    if (s->type == SERVICE_AMQP) {
-        return prepare_target(s); /* the token is for what comes in */
-    }
-    int r = prepare_base(s);
-    r = r < 0 ? r : service_prepare_auth(s, row, keys);
+    /* An AMQP service's token is for what comes in. */
+    bool amqp = s->type == SERVICE_AMQP;
+    int r = amqp ? service_prepare_amqp(s, keys) : prepare_base(s);
+    r = r < 0 || amqp ? r : service_prepare_auth(s, row, keys);
     r = r < 0 ? r : service_prepare_form(s, row, keys);
     return r < 0 || s->type != SERVICE_SOAP ? r : service_prepare_soap(s, row);
 }

@@ -446,7 +446,7 @@ static int add_special_headers(const struct build *b, const char *timestamp, siz
     const struct path_source source = {&b->event->view, b->event->data};
     char reason[440];
     *ret_n = headerset_count(s->headers);
-    if (s->n_signing_keys > 0 && s->type == SERVICE_REST) {
+    if (s->n_signing_keys > 0 && s->type != SERVICE_SOAP) { /* its body is not made yet */
         struct signing_message m = {.id = r->webhook_id, .timestamp = timestamp};
         m.body = request_body(r, &m.body_len);
         if (strchr(m.id, '.')) {

@@ -1,4 +1,7 @@
 """Services of type amqp: the transport against real brokers, outcome by outcome, and whole fleets that deliver into a queue."""
+import base64
+import hashlib
+import hmac
 import os
 import socket
 import time
@@ -90,7 +93,7 @@ class Outcomes(Case):
     @shared.smoke
     def test_confirmed(self):
         """The message as it lies in the queue, and the words of the existing plugin."""
-        answer = self.sender().one(self.broker.with_query(queue_declare=self.queue), body='{"to": {{user}}, "t": "é"}', user="15")
+        answer = self.sender().one(self.broker.with_query(queue_declare=self.queue), body='{"to": {{value}}, "t": "é"}', value="15")
         self.delivered(answer)
         self.assertEqual(f"Published to DefEx -> RK:{self.queue}", answer["body"])
         message, = self.rabbit.drain(self.queue)
@@ -102,16 +105,28 @@ class Outcomes(Case):
         self.assertRegex(headers["traceparent"], r"^00-[0-9a-f]{32}-[0-9a-f]{16}-01$")
         self.assertEqual({"webhook-id", "webhook-timestamp", "traceparent", "x-mih-publish"}, set(headers))
 
+    def test_signed_and_with_headers_of_its_own(self):
+        """The signature is that of HTTP, over the very bytes that arrive; the service's own headers come with their values."""
+        key = b"0123456789abcdef0123456789abcdef"
+        answer = self.sender().one(self.broker.with_query(queue_declare=self.queue), value="é", signing="whsec_" + base64.b64encode(key).decode(),
+                                   headers='{"X-Tenant": "t-{{component}}"}')
+        self.delivered(answer, auth="plain, signed")
+        message, = self.rabbit.drain(self.queue)
+        headers = message["headers"]
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{message['body']}".encode()
+        signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+        self.assertEqual(("v1," + signature, "t-"), (headers["webhook-signature"], headers["X-Tenant"]))
+
     def test_an_exchange_and_a_key_with_values(self):
         """The endpoint is the routing key, with its placeholders; a byte that may not be in a key is refused, and nothing is sent."""
         exchange = self.queue + ".e"
         self.rabbit.declare("--exchange", exchange, "--exchange-type", "topic", "--queue", self.queue, "--bind", f"{exchange}:crm.#")
         sender, url = self.sender(), self.broker.with_query(exchange=exchange, routing_key="crm.none")
-        self.delivered(sender.one(url, "/crm.{{user}}", user="añ b@#../9"), cell="confirmed by an exchange")
+        self.delivered(sender.one(url, "/crm.{{value}}", value="añ b@#../9"), cell="confirmed by an exchange")
         self.delivered(sender.one(url))
         self.assertEqual(f"Published to Ex:{exchange} -> RK:crm.none", sender.one(url)["body"])
-        for user in ("a\r\nb", "a\0b", "x" * 300):
-            answer = sender.one(url, "/crm.{{user}}", user=user)
+        for value in ("a\r\nb", "a\0b", "x" * 300):
+            answer = sender.one(url, "/crm.{{value}}", value=value)
             self.assertEqual("unsent", answer["verdict"])
             self.assertRegex(answer["reason"], "^policy: the routing key ")
         keys = [message["routing_key"] for message in self.rabbit.drain(self.queue)]

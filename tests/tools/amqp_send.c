@@ -3,9 +3,10 @@
  *
  * Each line of standard input is an object: "url" and "endpoint" of a service and its rule,
  * "service" (its number), "count" (messages, 1), "window" (at once, 1), "timeout" (seconds, 2),
- * "body" (an event's payload template), "user" (a value that templates may use). Each answer is a
- * line of standard output, with the verdict as the worker would make it; {"done":N} follows the
- * last one. All lines share one transport. "stats" tells threads, descriptors and what is open.
+ * "body" (an event's payload template), "value" (a key of the event), "headers" and "signing"
+ * (columns of the service). Each answer is a line of standard output, with the verdict as the
+ * worker would make it; {"done":N} follows the last one. All lines share one transport. "stats"
+ * tells threads, descriptors and what is open.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -160,6 +161,8 @@ static void make_catalog(struct order *o)
                                         .name = "crm",
                                         .type = "amqp",
                                         .base_url = text_of(o->json, "url", ""),
+                                        .headers = text_of(o->json, "headers", NULL),
+                                        .signing_secret = text_of(o->json, "signing", NULL),
                                         .timeout_s = number_of(o->json, "timeout", 2),
                                         .max_concurrency = 16,
                                         .enabled = true};
@@ -180,12 +183,12 @@ static void make_event(struct order *o)
     const struct envelope_limits limits = {.max_bytes = sizeof(o->body),
                                            .max_depth = ENVELOPE_MAX_DEPTH};
     struct json_object *event = json_object_new_object();
-    struct json_object *user = NULL; /* as it is: it may hold NUL */
+    struct json_object *value = NULL; /* as it is: it may hold NUL */
     char reason[400];
-    (void)json_object_object_get_ex(o->json, "user", &user);
+    (void)json_object_object_get_ex(o->json, "value", &value);
     json_object_object_add(event, "eventname",
                            json_object_new_string("\\core\\event\\user_created"));
-    json_object_object_add(event, "user", json_object_get(user));
+    json_object_object_add(event, "value", json_object_get(value));
     snprintf(o->body, sizeof(o->body), "%s",
              json_object_to_json_string_ext(event, JSON_C_TO_STRING_PLAIN));
     json_object_put(event);
