@@ -63,6 +63,9 @@ class Demo:
         self.rabbit = Rabbit(fleet.program("mih-test-rabbit"), self.broker.url)
         self.chat, self.chat_port = None, free_port()
         library = self.broker.add_vhost("library")
+        # The same as the hub declares: who comes first does not matter, and so the consumer is there before the first message.
+        Rabbit(self.rabbit.program, library).declare("--queue", LIBRARY_QUEUE, "--argument", "x-dead-letter-exchange=", "--argument",
+                                                     "x-dead-letter-routing-key=hub.rejected")
         self.mailbox = Mailbox(self.rabbit.program, library, LIBRARY_QUEUE)
         self.registry = SoapServer()
         self.places = {"{library}": library, "{registry}": self.registry.url, "{sink}": self.sink.url, "{down}": f"http://127.0.0.1:{self.chat_port}",

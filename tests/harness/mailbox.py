@@ -7,7 +7,7 @@ import guard
 
 
 class Mailbox:
-    """Takes what comes into a queue, also after the broker was away; `new_messages` tells of it as sink.py tells of requests."""
+    """The consumer of a queue, also after the broker was away; `new_messages` tells of what came as sink.py tells of requests."""
 
     def __init__(self, program, url, queue):
         self.log = os.path.join(guard.folder("mih-mailbox-"), "messages.jsonl")
@@ -16,9 +16,10 @@ class Mailbox:
         self._process = None
         self._offset = 0
         self._started = 0.0
+        self._watch()
 
     def _watch(self):
-        """Starts the consumer when it does not run: nobody has declared the queue yet, or the broker is away."""
+        """Starts the consumer when it does not run: the broker may have been away."""
         if self._process is not None and self._process.alive() or time.monotonic() - self._started < 0.5:
             return
         self._started = time.monotonic()

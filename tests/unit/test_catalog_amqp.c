@@ -51,7 +51,7 @@ static void encrypt(const char *text, char *ret_stored, size_t size)
                                            (const unsigned char *)text, len, bytes, key),
                      0);
     len += crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES;
-    memcpy(ret_stored, "sodium:", 7);
+    (void)snprintf(ret_stored, size, "sodium:");
     sodium_bin2base64(ret_stored + 7, size - 7, bytes, len, sodium_base64_VARIANT_ORIGINAL);
 }
 
