@@ -162,6 +162,7 @@ class MoodleDemo(Demo):
             self.moodle.cli("service", f"--add={service['name']}", f"--url={service['base_url']}", f"--type={service['type']}",
                             f"--auth={service['auth_type']}", "--token-stdin", f"--timeout={service['timeout']}",
                             f"--max-concurrency={service['max_concurrency']}", f"--cb-cooldown={service.get('cb_cooldown', 30)}",
+                            f"--max-retries={service.get('max_retries', 3)}",
                             stdin=service["auth_token"])
         for rule in read_demo("rules.json") + read_demo("moodle-rules.json"):
             template = [] if rule["payload_template"] is None else [f"--template={rule['payload_template']}"]

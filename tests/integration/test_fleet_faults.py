@@ -134,7 +134,7 @@ class Broker(Case):
         self.broker.ctl("set_vm_memory_high_watermark", "0.0000001")
         # The process hears of the alarm when it publishes: what it has on the wire then is decided when the alarm ends.
         self._enable(hub, 1, first)
-        wait_until(lambda: "blocks publishing" in guard.tail(hub.fleet.log, 500), 20, "the process to be blocked")
+        wait_until(lambda: "blocks publishing" in guard.tail(hub.fleet.log, 500), 60, "the process to be blocked")
         self._enable(hub, 1, good, bad)
         wait_until(lambda: len(set(hub.delivered())) == len(viewed), 30, "all deliveries, under the alarm")
         wait_until(lambda: self._dead(hub, bad) == len(viewed), 30, "the refused ones in the dead letters, under the alarm")
