@@ -35,7 +35,7 @@ final class service_fields_test extends \advanced_testcase {
             'no name' => [['name' => ' '], 'error_name_required'],
             'name too long' => [['name' => str_repeat('é', 256)], 'error_name_required'],
             'type' => [['type' => 'ftp', 'base_url' => 'http://h'], 'error_choice'],
-            'auth' => [['auth_type' => 'basic'], 'error_choice'],
+            'auth' => [['auth_type' => 'magic'], 'error_choice'],
             'time-out 0' => [['timeout' => '0'], 'error_number'],
             'time-out text' => [['timeout' => '5s'], 'error_number'],
             'retries negative' => [['max_retries' => -1], 'error_number'],
