@@ -357,15 +357,14 @@ static int update_each(const struct change *change, const struct chunk *c)
     return r;
 }
 
-/* Rows of letters without a rule become those of their successors; of none twice. */
-static int hand_on(const struct change *change, const struct chunk *c)
+/* Letters without a rule are gone once something died under a rule that came of them. */
+static int settle_ruleless(const struct change *change, const struct chunk *c)
 {
     int r = 0;
 
     for (size_t i = 0; i < c->n && r >= 0; i++) {
         const struct entry *e = &c->entries[i];
         const struct db_value values[] = {
-            db_of_number(e->row->rule_id),
             db_of_text(e->text[MESSAGE]),
             db_of_number(e->row->service_id),
             db_of_number(e->row->replay_id),
@@ -373,7 +372,8 @@ static int hand_on(const struct change *change, const struct chunk *c)
 
         if (change->overtaken && e->row->was_ruleless)
             r = db_query(change->db,
-                         "UPDATE {local_integrationhub_dlq} SET ruleid = ? WHERE messageid = ?"
+                         "UPDATE {local_integrationhub_dlq} SET state = 'dropped',"
+                         " timemodified = UNIX_TIMESTAMP() WHERE messageid = ?"
                          " AND ruleid IS NULL AND serviceid = ? AND replayid = ?"
                          " AND state = 'replayed'",
                          values, sizeof values / sizeof values[0], NULL, NULL, NULL);
@@ -397,7 +397,7 @@ static int write_found(const struct change *change, struct chunk *c)
 static int write_chunk(const struct change *change, struct chunk *c)
 {
     struct db *db = change->db;
-    int r = hand_on(change, c);
+    int r = settle_ruleless(change, c);
     int end;
 
     if (r >= 0)

@@ -53,8 +53,8 @@ int deadindex_put(struct db *db, const struct dead_row *rows, size_t n)
 /* The same for letters that have died a moment ago, and that a replay or a later death may have
  * overtaken since: a row keeps its state when it was changed since the death for a later replay
  * than the letter's or by retention, and all of it when it tells of a later death. The row of a
- * letter without a rule, which is gone with its replay, becomes that of the first rule under which
- * it dies again. */
+ * replayed letter without a rule is 'dropped' when it dies again under a rule: that is another
+ * letter, with a row of its own. */
 int deadindex_died(struct db *db, const struct dead_row *rows, size_t n)
     __attribute__((warn_unused_result));
 

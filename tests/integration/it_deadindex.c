@@ -310,7 +310,7 @@ static void a_death_that_is_written_late_does_not_revive_what_was_dropped(void *
     assert_row("dropped", "state", "dead");
 }
 
-static void the_row_of_a_letter_without_a_rule_becomes_that_of_its_first_successor(void **state)
+static void a_letter_without_a_rule_is_dropped_when_it_dies_again_under_one(void **state)
 {
     struct dead_row row = full_row("ruleless");
 
@@ -329,7 +329,8 @@ static void the_row_of_a_letter_without_a_rule_becomes_that_of_its_first_success
     died(&row, 1);
     row.rule_id = 72;
     died(&row, 1);
-    assert_row("ruleless", "ruleid, state, replayid", "71|dead|5|70|dead|4|72|dead|5");
+    assert_row("ruleless", "ruleid, state, replayid",
+               "NULL|dropped|5|70|dead|4|71|dead|5|72|dead|5");
 }
 
 static void many_rows_of_any_size_are_written(void **state)
@@ -405,7 +406,7 @@ int main(void)
         cmocka_unit_test(a_death_that_is_written_late_does_not_undo_what_came_after),
         cmocka_unit_test(a_delivery_that_is_written_late_does_not_hide_the_next_death),
         cmocka_unit_test(a_death_that_is_written_late_does_not_revive_what_was_dropped),
-        cmocka_unit_test(the_row_of_a_letter_without_a_rule_becomes_that_of_its_first_successor),
+        cmocka_unit_test(a_letter_without_a_rule_is_dropped_when_it_dies_again_under_one),
         cmocka_unit_test(many_rows_of_any_size_are_written),
         cmocka_unit_test(a_letter_without_an_id_gets_a_row_each_time),
     };
