@@ -79,7 +79,7 @@ GRANT SELECT, UPDATE (enabled, timemodified, timedisabled, disabledreason) ON ${
 GRANT SELECT, INSERT, UPDATE (state, failure_count, last_failure, timemodified, trips, retryat, holder)
   ON ${hub}_cb TO $account;
 GRANT INSERT ON ${hub}_log TO $account;
-GRANT SELECT, INSERT, UPDATE (ruleid, state, replayid, timemodified, eventname, payload, error_message, timecreated,
+GRANT SELECT, INSERT, UPDATE (state, replayid, timemodified, eventname, payload, error_message, timecreated,
   endpoint, http_method, attempts, http_status, response, timefirst) ON ${hub}_dlq TO $account;
 GRANT SELECT, INSERT, UPDATE (state, matched, moved, failed, error, timestarted, timeended, timemodified)
   ON ${hub}_replay TO $account;
