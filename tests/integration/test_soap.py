@@ -339,9 +339,11 @@ class Attacks(unittest.TestCase):
         self.hostile.pages["/calculator.wsdl"] = self.hostile.wsdl().replace(self.hostile.url.encode(), other.url.encode())
         call = {"base_url": f"{self.hostile.url}/calculator.wsdl", "operation": "Add", "payload": {"intA": 1, "intB": 2},
                 "auth_type": "bearer", "auth_token": "s3cret"}
-        answer, = soap.ours([call])
-        self.assertEqual("reject", answer["verdict"])
-        self.assertIn("another origin, which would get the credentials", answer["reason"])
+        own = {**call, "auth_type": "none", "auth_token": None, "headers": '{"X-Token": "s3cret"}'}
+        for secret in (call, own):
+            answer, = soap.ours([secret])
+            self.assertEqual("reject", answer["verdict"], answer)
+            self.assertIn("another origin, which would get the credentials", answer["reason"])
         self.assertEqual([], other.asked)
         self.assertEqual("Bearer s3cret", self.hostile.headers[0]["Authorization"])
         soap.ours([dict(call, auth_type="none")])

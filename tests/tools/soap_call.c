@@ -140,6 +140,7 @@ static struct catalog *catalog_of(struct json_object *line)
         .auth_token = text_of(line, "auth_token"),
         .auth_user = text_of(line, "auth_user"),
         .auth_header = text_of(line, "auth_header"),
+        .headers = text_of(line, "headers"),
         .soap_version = text_of(line, "soap_version"),
         .soap_headers = text_of(line, "soap_headers"),
         .timeout_s = number_of(line, "timeout", 5),
