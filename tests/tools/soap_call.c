@@ -94,6 +94,7 @@ static void add_text(struct json_object *o, const char *key, const char *text, s
 static void put_call(struct call *call)
 {
     request_release(&call->request);
+    envelope_release(&call->event);
     envelope_reset(&call->event);
     catalog_unref(call->catalog);
     json_object_put(call->line);
