@@ -2,9 +2,11 @@
 import base64
 import json
 
+import soap
 from case import VIEWED, case, check, event, later
 from services import wait_until
 
+ATTACKED = r"\core\event\attack_asked_for"      # not among the recorded events: each hostile service gets one
 EVENT = VIEWED.replace("\\", "\\\\")
 POISON = (
     ("not JSON", b"{not json"),
@@ -64,6 +66,55 @@ def as_bytes(body):
     return base64.b64decode(body["base64"]) if isinstance(body, dict) else body.encode()
 
 
-later(40, "XML attacks from a SOAP service: entities, external loads, depth, attributes, WSDL includes", "needs the SOAP transport")
+@case(40, "XML attacks from SOAP services, as answers, WSDLs and imports, among good events", short=True)
+def hostile_xml(trial):
+    """Each is a dead letter that says what it was, nothing external is asked for, no process ends or grows; the good events are delivered."""
+    hub, hostile = trial.hub(), soap.Hostile()
+    canary = f"{hostile.url}/canary"
+    expected = {}
+    try:
+        for kind, wide in (("answer", 20_000), ("wsdl", 100_000)):
+            for number, (name, xml) in enumerate(soap.attacks(canary, wide).items()):
+                path = f"/{kind}{number}"
+                page = soap_page(hostile, path) if kind == "answer" else xml
+                hostile.pages.update({f"{path}.wsdl": page, path: xml})
+                expected[soap_service(trial, hub, f"{hostile.url}{path}.wsdl")] = f"{name} as {kind}"
+        for number, location in enumerate(("file:///etc/passwd", "http://127.0.0.1:1/x", "http://169.254.169.254/x", "/loop.wsdl")):
+            hostile.pages[f"/import{number}.wsdl"] = (f'<definitions xmlns="http://schemas.xmlsoap.org/wsdl/"><import location="{location}"/>'
+                                                     "</definitions>").encode()
+            expected[soap_service(trial, hub, f"{hostile.url}/import{number}.wsdl")] = f"import of {location}"
+        hostile.pages["/loop.wsdl"] = b'<definitions xmlns="http://schemas.xmlsoap.org/wsdl/"><import location="/loop.wsdl"/></definitions>'
+        good = trial.service(hub)
+        hub.rule(good, VIEWED)
+        hub.start()
+        children = hub.fleet.children()
+        publication = hub.publish(trial.events, wait=False, rate=trial.events // 3)
+        hub.raw(ATTACKED, event(ATTACKED))
+        publication.wait()
+        wait_until(lambda: hub.dead_count() >= len(expected), 60, "the dead letters", every=0.2)
+        for letter in hub.dead_messages():
+            service, reason = int(letter["headers"]["x-mih-service"]), letter["headers"]["x-mih-reason"]
+            check(reason.startswith("broken answer: "), f"{expected.pop(service, service)}: the reason is '{reason}'")
+        check(not expected, f"no dead letters: {', '.join(expected.values())}")
+        check("/canary" not in hostile.asked, "something external was loaded")
+        check(children == hub.fleet.children(), "a process has ended")
+        trial.cleared()
+        trial.finish(hub, dead=len(hub.services) - 1, of=good)
+    finally:
+        hostile.close()
+
+
+def soap_page(hostile, path):
+    """A sound WSDL whose port is at this path."""
+    return hostile.wsdl().replace(f"{hostile.url}/calculator".encode(), f"{hostile.url}{path}".encode())
+
+
+def soap_service(trial, hub, url):
+    """A SOAP service that gets one attempt, and its rule."""
+    service = trial.service(hub, url, type="soap", max_retries=0, long_retries=0)
+    hub.rule(service, ATTACKED, "Add", payload_template='{"intA": 1, "intB": 2}')
+    return service
+
+
 later("+42", "rolling upgrade to a build with other queue arguments", "needs a second released version")
 later("12m", "metric publisher_blocked, /readyz during faults 12 to 18 (I7)", "needs [metrics] listen")
