@@ -159,7 +159,7 @@ static void on_answer(void *context, const struct outcome *outcome, const char *
 
     suspects->under_way = (struct suspect_key){{0, 0}};
     lane->active--;
-    lane->ctx->counters.inflight--;
+    suspects_in_flight(suspects, (unsigned)--lane->ctx->counters.inflight);
     judge(a, outcome, body, body_len);
     suspects_leave(suspects, before);
     if (outcome->kind != OUTCOME_CANCELLED)
@@ -266,11 +266,11 @@ static void send(struct attempt *a, const struct service *service)
     a->begun_ms = timing_mono_ms();
     repeats_begin(a);
     lane->active++;
-    lane->ctx->counters.inflight++;
+    suspects_in_flight(&lane->ctx->suspects, (unsigned)++lane->ctx->counters.inflight);
     r = transports_send(&lane->ctx->transports, &a->request, on_answer, a);
     if (r < 0) {
         lane->active--;
-        lane->ctx->counters.inflight--;
+        suspects_in_flight(&lane->ctx->suspects, (unsigned)--lane->ctx->counters.inflight);
         snprintf(reason, sizeof reason, "local: the request could not be started: %s",
                  strerror(-r));
         attempt_refuse(a, reason);

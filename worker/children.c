@@ -34,6 +34,7 @@ struct child {
     int64_t heard_ms; /* last report, or the start */
     int64_t delay_ms; /* before the run that is going on */
     int64_t kill_ms;  /* SIGKILL at this time */
+    bool aborted;     /* it was silent and got SIGABRT */
     bool refused;     /* ended with EX_CONFIG */
     bool draining;    /* was sent SIGTERM by us */
     bool outdated;    /* to be replaced */
@@ -188,6 +189,7 @@ static void start(struct child *child)
     child->former = false;
     memset(&child->report, 0, sizeof child->report);
     child->kill_ms = NEVER;
+    child->aborted = false;
     child->started_ms = child->heard_ms = now_ms;
     int r = launch(child);
     if (r == 0) {
@@ -219,7 +221,9 @@ static void describe_end(int status, char *ret_text, size_t size)
 static void blame(const struct child *child, int status, bool expected)
 {
     enum suspect_end end = SUSPECT_ASKED;
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+    if (child->aborted)
+        end = SUSPECT_KILLED; /* by us; what it was working on may be what it hung in */
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
         end = expected ? SUSPECT_ASKED : SUSPECT_KILLED;
     else if (WIFSIGNALED(status) && (WTERMSIG(status) != SIGTERM || !expected))
         end = SUSPECT_CRASHED;
@@ -292,6 +296,7 @@ static void watch_over(struct child *child, int64_t now_ms)
                   log_number(child->pid), "silent_ms", log_number(now_ms - child->heard_ms), "does",
                   "aborts it", NULL);
         child->kill_ms = now_ms + ABORT_GRACE_MS;
+        child->aborted = true;
         send_signal(child, SIGABRT);
     }
 }

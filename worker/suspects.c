@@ -87,7 +87,7 @@ void suspect_key_make(int64_t service_id, const char *message_id, const char *bo
     memccpy(message.message_id, message_id, '\0', sizeof message.message_id);
     SHA256((const unsigned char *)&message, sizeof message, digest);
     memcpy(ret_key->word, digest, sizeof ret_key->word);
-    ret_key->word[1] |= 1; /* not all zero */
+    ret_key->word[1] = (ret_key->word[1] & ~SUSPECT_WAITS) | 1; /* not all zero */
 }
 
 static bool is_noted(const struct suspects *s, size_t i, const struct suspect_key *key)
@@ -106,7 +106,7 @@ bool suspects_is_poison(const struct suspects *s, const struct suspect_key *key,
     for (size_t i = 0; i < SUSPECTS_MAX && key->word[1] != 0; i++)
         if (is_noted(s, i, key))
             deaths = atomic_load_explicit(&s->memory->noted[i].deaths, memory_order_acquire);
-    if (deaths < SUSPECT_DEATHS && (deaths == 0 || returns < SUSPECT_RETURNS))
+    if (deaths < (returns < SUSPECT_RETURNS ? SUSPECT_DEATHS : SUSPECT_DEATHS_RETURNED))
         return false;
     *ret_deaths = deaths;
     return true;
@@ -150,11 +150,15 @@ unsigned suspects_ended(struct suspects *s, unsigned number, enum suspect_end en
     struct suspect_key key = {{atomic_load_explicit(&word[0], memory_order_relaxed),
                                atomic_load_explicit(&word[1], memory_order_relaxed)}};
     int64_t until_ms = atomic_load_explicit(&s->memory->careful_until_ms, memory_order_relaxed);
+    unsigned in_flight =
+        atomic_exchange_explicit(&s->memory->now[number].in_flight, 0, memory_order_relaxed);
+    bool waits = key.word[1] & SUSPECT_WAITS;
 
     atomic_store_explicit(&word[1], 0, memory_order_relaxed);
-    if (end == SUSPECT_ASKED)
+    key.word[1] &= ~SUSPECT_WAITS;
+    if (end == SUSPECT_ASKED || (end == SUSPECT_KILLED && waits))
         return 0;
-    if (end == SUSPECT_CRASHED && (key.word[1] == 0 || now_ms < until_ms))
+    if (end == SUSPECT_CRASHED && in_flight > 0 && (key.word[1] == 0 || now_ms < until_ms))
         atomic_store_explicit(&s->memory->careful_until_ms, now_ms + SUSPECT_CARE_MS,
                               memory_order_relaxed);
     return key.word[1] == 0 ? 0 : note_death(s, &key);

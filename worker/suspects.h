@@ -8,16 +8,20 @@
  * a retry or dead letter). When a process dies, the supervisor notes that message's death. A
  * message that comes back after SUSPECT_DEATHS of them is a dead letter, `poison`, before anything
  * is done with it; where the broker has counted SUSPECT_RETURNS, because the message went round
- * among several hosts, one death on this host is enough. Neighbours that are returned often are
+ * among several hosts, two deaths on this host are enough (not one: breakers, pauses and lost
+ * connections return messages, too). Neighbours that are returned often are
  * published anew before the broker's limit, which stays as the last resort (delivery.h).
  *
  * Not every crash happens there: curl, for one, reads answers of many requests in turn. When a
- * process has crashed and was working on no message, all processes are careful for SUSPECT_CARE_MS:
- * each has one request under way at a time, and as long as that is so, it is the message worked on.
+ * process has crashed with requests under way and was working on no message, all processes are
+ * careful for SUSPECT_CARE_MS: each has one request under way at a time, and as long as that is so,
+ * it is the message worked on. One that crashes before it sends anything, or that the watchdog
+ * aborts, makes nobody careful.
  *
  * What it rests on: a sound message is blamed by chance only, when the same one is being worked on
  * at three deaths. Work on a message takes some microseconds, so a kill -9, by an operator or
- * because memory ran out, counts like a crash and never makes a process careful. A bug elsewhere
+ * because memory ran out, counts like a crash while a message is worked on; while its one request
+ * is merely under way, which may take long, it counts for nothing. A bug elsewhere
  * that kills again and again while the same slow request is under way, carefully, looks the same;
  * its message is then a dead letter that can be replayed.
  *
@@ -42,18 +46,23 @@ enum {
     SUSPECTS_MAX = 64,            /* messages noted; the one that killed longest ago gives way */
     SUSPECT_SLOTS = 512,          /* processes, numbered from 0 */
     SUSPECT_DEATHS = 3,
+    SUSPECT_DEATHS_RETURNED = 2,
     SUSPECT_RETURNS = 10,
     SUSPECT_CARE_MS = 30000,
 };
 
 /* A message; all zero: none, or one that is not written down. */
 struct suspect_key {
-    uint64_t word[2];
+    uint64_t word[2]; /* of the second the lowest bit is set, and the next one is not */
 };
+
+/* That other bit, where a key is written down: its request is merely under way. */
+#define SUSPECT_WAITS UINT64_C(2)
 
 struct suspects_memory {
     struct {
         _Alignas(64) _Atomic uint64_t word[2]; /* what this process is working on */
+        _Atomic unsigned in_flight;            /* its requests under way */
     } now[SUSPECT_SLOTS];
     _Alignas(64) _Atomic int64_t careful_until_ms; /* monotonic; 0: never yet */
     struct {
@@ -116,6 +125,12 @@ static inline void suspects_write(const struct suspects *s, struct suspect_key k
     atomic_store_explicit(&word[1], key.word[1], memory_order_relaxed);
 }
 
+/* How many requests of this process are under way now. */
+static inline void suspects_in_flight(const struct suspects *s, unsigned n)
+{
+    atomic_store_explicit(&s->memory->now[s->number].in_flight, n, memory_order_relaxed);
+}
+
 /* The work on a message begins; returns what suspects_leave() gets. Pairs may be nested. */
 static inline struct suspect_key suspects_enter(struct suspects *s, struct suspect_key key)
 {
@@ -129,7 +144,13 @@ static inline struct suspect_key suspects_enter(struct suspects *s, struct suspe
 static inline void suspects_leave(struct suspects *s, struct suspect_key before)
 {
     s->doing = before;
-    suspects_write(s, before.word[1] != 0 ? before : s->under_way);
+    if (s->under_way.word[1] != 0 && !suspects_careful(s))
+        s->under_way = (struct suspect_key){{0, 0}}; /* others may be under way beside it now */
+    if (before.word[1] == 0 && s->under_way.word[1] != 0)
+        suspects_write(
+            s, (struct suspect_key){{s->under_way.word[0], s->under_way.word[1] | SUSPECT_WAITS}});
+    else
+        suspects_write(s, before);
 }
 
 #endif

@@ -77,10 +77,12 @@ static void three_deaths_make_a_message_poison_for_all(void **state)
     assert_false(is_poison(f, "never seen", 20));
 }
 
-static void one_death_is_enough_for_what_went_round_elsewhere(void **state)
+static void two_deaths_are_enough_for_what_went_round_elsewhere(void **state)
 {
     struct fleet *f = *state;
 
+    dies_at_work_on(f, "bad", SUSPECT_CRASHED);
+    assert_false(is_poison(f, "bad", SUSPECT_RETURNS));
     dies_at_work_on(f, "bad", SUSPECT_CRASHED);
     assert_false(is_poison(f, "bad", SUSPECT_RETURNS - 1));
     assert_true(is_poison(f, "bad", SUSPECT_RETURNS));
@@ -122,20 +124,33 @@ static void only_a_crash_that_is_nobodys_makes_careful(void **state)
     struct fleet *f = *state;
     int64_t now_ms = timing_mono_ms();
 
+    suspects_in_flight(&f->one, 2);
     (void)suspects_ended(&f->all, 1, SUSPECT_KILLED, now_ms);
+    (void)suspects_ended(&f->all, 1, SUSPECT_CRASHED, now_ms); /* the next one: it sent nothing */
+    suspects_in_flight(&f->one, 2);
     (void)dies_at_work_on(f, "bad", SUSPECT_CRASHED);
     assert_false(suspects_careful(&f->two));
+    suspects_in_flight(&f->one, 2);
     (void)suspects_ended(&f->all, 1, SUSPECT_CRASHED, now_ms - SUSPECT_CARE_MS);
     assert_false(suspects_careful(&f->two)); /* that is over */
+    suspects_in_flight(&f->one, 1);
     (void)suspects_ended(&f->all, 1, SUSPECT_CRASHED, now_ms);
     assert_true(suspects_careful(&f->two));
+}
+
+static void careful(struct fleet *f)
+{
+    suspects_in_flight(&f->two, 1);
+    (void)suspects_ended(&f->all, 2, SUSPECT_CRASHED, timing_mono_ms());
 }
 
 static void the_one_request_under_way_is_blamed_between_its_steps(void **state)
 {
     struct fleet *f = *state;
-    struct suspect_key before = suspects_enter(&f->one, key_of("bad"));
+    struct suspect_key before;
 
+    careful(f);
+    before = suspects_enter(&f->one, key_of("bad"));
     f->one.under_way = key_of("bad");
     suspects_leave(&f->one, before);
     before = suspects_enter(&f->one, key_of("another's retry was confirmed"));
@@ -148,6 +163,29 @@ static void the_one_request_under_way_is_blamed_between_its_steps(void **state)
     assert_int_equal(dies_at_work_on(f, "bad", SUSPECT_CRASHED), 2);
 }
 
+static void a_kill_does_not_blame_what_is_merely_under_way(void **state)
+{
+    struct fleet *f = *state;
+    struct suspect_key before;
+
+    careful(f);
+    before = suspects_enter(&f->one, key_of("slow"));
+    f->one.under_way = key_of("slow");
+    suspects_leave(&f->one, before);
+    assert_int_equal(suspects_ended(&f->all, 1, SUSPECT_KILLED, NOW_MS), 0);
+    assert_int_equal(dies_at_work_on(f, "slow", SUSPECT_KILLED), 1);
+}
+
+static void what_is_under_way_is_forgotten_when_the_care_is_over(void **state)
+{
+    struct fleet *f = *state;
+    struct suspect_key before = suspects_enter(&f->one, key_of("slow"));
+
+    f->one.under_way = key_of("slow");
+    suspects_leave(&f->one, before);
+    assert_int_equal(suspects_ended(&f->all, 1, SUSPECT_CRASHED, NOW_MS), 0);
+}
+
 static void the_one_that_killed_longest_ago_gives_way(void **state)
 {
     struct fleet *f = *state;
@@ -156,6 +194,7 @@ static void the_one_that_killed_longest_ago_gives_way(void **state)
     for (int i = 0; i <= SUSPECTS_MAX; i++) {
         snprintf(id, sizeof id, "%d", i);
         assert_int_equal(dies_at_work_on(f, id, SUSPECT_CRASHED), 1);
+        assert_int_equal(dies_at_work_on(f, id, SUSPECT_CRASHED), 2);
     }
     assert_false(is_poison(f, "0", SUSPECT_RETURNS));
     assert_true(is_poison(f, "1", SUSPECT_RETURNS));
@@ -197,12 +236,14 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(three_deaths_make_a_message_poison_for_all),
-        TEST(one_death_is_enough_for_what_went_round_elsewhere),
+        TEST(two_deaths_are_enough_for_what_went_round_elsewhere),
         TEST(a_process_that_was_told_to_end_blames_nobody),
         TEST(a_death_is_counted_once),
         TEST(what_is_left_is_not_blamed),
         TEST(only_a_crash_that_is_nobodys_makes_careful),
         TEST(the_one_request_under_way_is_blamed_between_its_steps),
+        TEST(a_kill_does_not_blame_what_is_merely_under_way),
+        TEST(what_is_under_way_is_forgotten_when_the_care_is_over),
         TEST(the_one_that_killed_longest_ago_gives_way),
         TEST(service_id_and_body_tell_messages_apart),
         TEST(what_is_not_written_down_is_never_poison),
