@@ -17,6 +17,7 @@
 enum {
     MAX_CHANNEL = 2047,
     MAX_ORPHANS = 16,
+    ORPHAN_WAIT_MS = 30 * 60 * 1000, /* for the answer, before its lane tries another channel */
     TICK_MS = 100,
     RECONNECT_BASE_MS = 500,
     RECONNECT_CAP_MS = 15000,
@@ -48,6 +49,7 @@ struct intake {
      * channel whose queue has no leader does not even answer its close, so it is closed when it
      * answers the step that it owes. */
     int64_t orphan_of[MAX_CHANNEL + 1];
+    int64_t orphan_since_ms[MAX_CHANNEL + 1];
     unsigned orphans;
 };
 
@@ -130,6 +132,7 @@ static void orphan(struct intake *in, struct lane *lane, int64_t now)
     }
     in->by_channel[channel] = NULL;
     in->orphan_of[channel] = lane->service_id;
+    in->orphan_since_ms[channel] = now;
     in->orphans++;
     lane_gave_up(lane, now);
 }
@@ -145,9 +148,22 @@ static void close_orphan(struct intake *in, uint16_t channel)
         in->broken = true;
 }
 
+/* The broker owes the lane an answer on a channel that it gave up: asking on another one would only
+ * add to them. */
+static bool is_owed(const struct intake *in, const struct lane *lane, int64_t now)
+{
+    for (size_t i = 0; in->orphans > 0 && i <= MAX_CHANNEL; i++)
+        if (in->orphan_of[i] == lane->service_id && now - in->orphan_since_ms[i] < ORPHAN_WAIT_MS)
+            return true;
+    return false;
+}
+
 static void drive_lane(struct intake *in, struct lane *lane, int64_t now)
 {
     bool off = lane->state == LANE_OFF;
+
+    if (off && is_owed(in, lane, now))
+        return;
     uint16_t channel = off && lane->wanted ? free_channel(in) : 0;
 
     int r = lane_drive(lane, in->bus, channel, now);
