@@ -14,6 +14,7 @@
 enum {
     MAX_WANTED = ENRICH_MAX_IDS, /* of each kind; what exceeds it asks again */
     AGAIN_MS = 250,              /* after a failure */
+    PARTLY_EVERY_S = 60,
 };
 
 /* Ids of each kind. */
@@ -29,6 +30,7 @@ struct lookup {
     int64_t submitted_ms;
     int64_t began_ms;
     struct enrich_entry *list; /* what was found */
+    bool partly;               /* single objects cannot be had */
 };
 
 struct enrich {
@@ -38,7 +40,9 @@ struct enrich {
     struct wanted wanted;  /* for the next look-up */
     struct lookup *lookup; /* under way, or NULL */
     bool away;             /* the last one failed */
+    bool partly;           /* the last one found not all */
     int64_t failed_ms;     /* when */
+    int64_t warned_s;      /* of what cannot be had */
 };
 
 int enrich_new(struct store *store, const struct enrich_options *options,
@@ -70,11 +74,13 @@ static int run_lookup(struct store_job *job, struct db *db)
     int r = 0;
 
     l->began_ms = timing_mono_ms();
-    for (unsigned kind = 0; r == 0 && kind < ENRICHMENT_KINDS; kind++)
-        if (l->wanted.n[kind] > 0)
+    for (unsigned kind = 0; r >= 0 && kind < ENRICHMENT_KINDS; kind++)
+        if (l->wanted.n[kind] > 0) {
             r = enrich_read(db, (enum enrichment_kind)kind, l->wanted.ids[kind], l->wanted.n[kind],
                             &l->list, job->reason, sizeof job->reason);
-    return r;
+            l->partly = l->partly || r == ENRICH_PARTLY;
+        }
+    return r < 0 ? r : 0;
 }
 
 /* What was read before a failure is good too. */
@@ -114,6 +120,10 @@ static void lookup_done(struct store_job *job, int result, const char *reason)
     if (e) {
         e->lookup = NULL;
         note_end(e, result, reason);
+        e->partly = l->partly;
+        if (l->partly && result >= 0 && log_every(&e->warned_s, PARTLY_EVERY_S, timing_unix_s()))
+            log_warning("what a delivery needs cannot be looked up; it waits in the broker",
+                        "reason", l->job.reason, NULL);
         e->options.on_found(e->options.context);
     }
     free(l); /* the reason is in it */
@@ -122,7 +132,7 @@ static void lookup_done(struct store_job *job, int result, const char *reason)
 /* Starts a look-up for what is wanted, unless one is under way. */
 static void look_up(struct enrich *e, int64_t now_ms)
 {
-    if (e->lookup || (e->away && now_ms - e->failed_ms < AGAIN_MS))
+    if (e->lookup || ((e->away || e->partly) && now_ms - e->failed_ms < AGAIN_MS))
         return;
     struct lookup *l = calloc(1, sizeof *l);
     if (l) {

@@ -150,7 +150,8 @@ void enrich_cache_put(struct enrich_cache *c, struct enrich_entry *e)
     link_use(c, e);
     c->entries++;
     c->bytes += e->bytes;
-    while (c->oldest && (c->entries > c->max_entries || c->bytes > c->max_bytes))
+    /* The one that came last stays, however large it is: somebody waits for it. */
+    while (c->oldest != c->newest && (c->entries > c->max_entries || c->bytes > c->max_bytes))
         forget_oldest(c);
 }
 

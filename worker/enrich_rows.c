@@ -22,6 +22,7 @@ struct object {
     int64_t instance;
     char modname[MODNAME_SIZE];
     bool named;
+    bool unknown; /* its kind of activity */
 };
 
 struct reading {
@@ -273,7 +274,8 @@ static int read_names(struct reading *r, const char *modname)
         snprintf(r->reason, r->reason_size,
                  "activities of the type %s came after deploy/grants.sh was run: run it again",
                  modname);
-        result = -ENOENT;
+        for (size_t i = 0; i < r->n; i++)
+            r->objects[i].unknown |= strcmp(r->objects[i].modname, modname) == 0;
     }
     buf_release(&sql);
     return result;
@@ -338,21 +340,31 @@ static int read_kind(struct reading *r)
     return -EINVAL;
 }
 
-/* Entries of all objects; 0 or -ENOMEM. */
+/* Entries of all objects, but of those that cannot be had. 0, ENRICH_PARTLY or -ENOMEM. */
 static int make_entries(struct reading *r, struct enrich_entry **list)
 {
+    int result = 0;
+
     for (size_t i = 0; i < r->n; i++) {
         struct object *o = &r->objects[i];
-        int error = buf_error(&o->json);
+        bool large = buf_error(&o->json) == -EMSGSIZE;
+
+        if (large || o->unknown) {
+            if (large)
+                snprintf(r->reason, r->reason_size, "the one with id %lld has more than 1 MiB",
+                         (long long)o->id);
+            result = ENRICH_PARTLY;
+            continue;
+        }
         char *text = o->found ? buf_take(&o->json, NULL) : NULL;
         struct enrich_entry *e = o->found && !text ? NULL : enrich_entry_new(r->kind, o->id, text);
 
         if (!e)
-            return error < 0 ? error : -ENOMEM;
+            return -ENOMEM;
         e->next = *list;
         *list = e;
     }
-    return 0;
+    return result;
 }
 
 // NOLINTNEXTLINE(readability-function-size): seven arguments; ids and reason take two each
@@ -373,9 +385,8 @@ int enrich_read(struct db *db, enum enrichment_kind kind, const int64_t *ids, si
     }
     if (result == 0)
         result = make_entries(&r, list);
-    if (result == -ENOMEM || result == -EMSGSIZE)
-        snprintf(ret_reason, reason_size,
-                 result == -ENOMEM ? "out of memory" : "an object of more than 1 MiB");
+    if (result == -ENOMEM)
+        snprintf(ret_reason, reason_size, "out of memory");
     for (size_t i = 0; r.objects && i < n; i++)
         buf_release(&r.objects[i].json);
     free(r.objects);

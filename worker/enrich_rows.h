@@ -17,10 +17,15 @@
 struct db;
 struct enrich_entry;
 
-enum { ENRICH_MAX_IDS = 200 }; /* of one kind, at a time */
+enum {
+    ENRICH_MAX_IDS = 200, /* of one kind, at a time */
+    ENRICH_PARTLY = 1,
+};
 
 /* Reads up to ENRICH_MAX_IDS objects of one kind, each named once, and puts an entry for every id
- * in front of the list. 0, or a negative errno with the words in ret_reason. */
+ * in front of the list. 0, or a negative errno with the words in ret_reason; or ENRICH_PARTLY, with
+ * words too, when single objects cannot be had, and have no entry: one is too large, or its kind of
+ * activity came after deploy/grants.sh was run. */
 int enrich_read(struct db *db, enum enrichment_kind kind, const int64_t *ids, size_t n,
                 struct enrich_entry **list, char *ret_reason, size_t reason_size)
     __attribute__((warn_unused_result));

@@ -1,6 +1,7 @@
 """Filters, and payloads with what Moodle's tables hold: names, courses, activities; with the database at hand, hung, and away."""
 import json
 import os
+import re
 import time
 
 import guard
@@ -232,6 +233,28 @@ class Away(Enriched):
         self.assertEqual(0, hub.dead_count())
         well, _ = self.burst(hub, chosen)
         print(f"{self.PLAIN} plain deliveries among as many that need names: {hung:.2f} s with the database hung, {well:.2f} s with it at hand")
+
+    def test_what_cannot_be_had_of_one_holds_up_no_others(self):
+        """A profile of more than 1 MiB and a kind of activity that the rights do not name: their own messages wait, and the log says why."""
+        hub = self.hub(processes=1)
+        hub.rule(hub.service(hub.sink.url + "/body/fast"), VIEWED,
+                 payload_template='{"name": "{{user.firstname}}", "number": "{{user.profile.studentid}}", "activity": "{{cm.name}}"}')
+        hub.database.query("INSERT INTO mdl_user_info_data (userid, fieldid, data) VALUES (6, 1, REPEAT('x', 1100000));"
+                           "DROP VIEW mih_mdl_activities; CREATE VIEW mih_mdl_activities AS SELECT 'assign' AS modname, 0 AS id, NULL AS name;"
+                           f"GRANT SELECT ON mih_mdl_activities TO '{hub.account.user}'@'127.0.0.1'")
+        hub.start()
+        users = {row["id"]: row["firstname"] for row in moodle_tables.rows("user")}
+        for identifier in (6, 7, 8):
+            hub.raw(VIEWED, event(userid=identifier, contextlevel=50))
+        hub.raw(VIEWED, event(userid=9))     # in a forum
+        found = sorted(body["name"] for body in self.bodies(hub, 2))
+        self.assertEqual(sorted([users["7"], users["8"]]), found)
+        causes = "reason=\"(the one with id 6 has more than 1 MiB|activities of the type forum came after deploy/grants.sh was run)"
+        wait_until(lambda: re.search(causes, guard.tail(hub.fleet.log, 200)), 20, "the warning")
+        self.assertNotIn("nothing can be looked up", guard.tail(hub.fleet.log, 500))
+        hub.raw(VIEWED, event(userid=5, contextlevel=50))
+        self.assertEqual([users["5"]], [body["name"] for body in self.bodies(hub, 1)])
+        self.assertEqual(0, hub.dead_count())
 
     def test_rights_that_are_missing_are_named_and_given_later(self):
         """A worker newer than its grants holds what needs them, says so, and goes on when deploy/grants.sh was run."""

@@ -67,8 +67,11 @@ static void stays_below_its_bytes(void **state)
     assert_null(enrich_cache_find(&c, ENRICHMENT_USER, 1));
     enrich_cache_release(&c);
     assert_int_equal(enrich_cache_init(&c, 1000, 10), 0);
-    enrich_cache_put(&c, entry(ENRICHMENT_USER, 1, NULL)); /* larger than all of it */
-    assert_int_equal(c.entries + c.bytes, 0);
+    enrich_cache_put(&c, entry(ENRICHMENT_USER, 1, NULL)); /* larger than all of it: it stays */
+    assert_non_null(enrich_cache_find(&c, ENRICHMENT_USER, 1));
+    enrich_cache_put(&c, entry(ENRICHMENT_USER, 2, NULL)); /* ... until the next one comes */
+    assert_null(enrich_cache_find(&c, ENRICHMENT_USER, 1));
+    assert_int_equal(c.entries, 1);
     enrich_cache_release(&c);
 }
 
