@@ -123,6 +123,10 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     pthread_mutex_lock(&a->hub->lock);
+    if (job->finished) { /* on_done() has its outcome, and comes soon */
+        pthread_mutex_unlock(&a->hub->lock);
+        return;
+    }
     bool ours = take_back(job);
     explain_timeout(link, !ours, text, sizeof(text));
     if (!ours && link->bus != NULL && !link->blocked) {
@@ -194,6 +198,7 @@ static void refuse(struct amqp *a, struct amqp_job *job, enum outcome_kind kind)
 {
     job->kind = kind;
     pthread_mutex_lock(&a->hub->lock);
+    job->finished = true;
     amqp_list_add(&a->hub->finished, job);
     pthread_mutex_unlock(&a->hub->lock);
     eventfd_write(a->hub->done_fd, 1);

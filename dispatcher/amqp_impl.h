@@ -44,7 +44,8 @@ struct amqp_job {
     int64_t start_us;
     int64_t timeout_ms;
     bool answered;
-    bool queued; /* in the link's queue */
+    bool queued;   /* in the link's queue */
+    bool finished; /* among the hub's finished: its outcome is there */
     enum outcome_kind kind;
     char text[OUTCOME_TEXT_SIZE];
     uint64_t number;

@@ -48,6 +48,7 @@ static void hand_over(struct amqp_side *s)
     }
     pthread_mutex_lock(&hub->lock);
     while ((job = amqp_list_take(&s->finished)) != NULL) {
+        job->finished = true;
         amqp_list_add(&hub->finished, job);
     }
     pthread_mutex_unlock(&hub->lock);
