@@ -309,7 +309,7 @@ class Connections(Case):
         first = sender.one(url, timeout=2)
         later = sender.order(url, count=3, window=3, timeout=2)
         for answer in [first, *later]:
-            self.expect(answer, "retry", "failure", 
+            self.expect(answer, "retry", "failure",
                         "^time-out after [0-9]+ ms: .*: the broker takes no messages .low on memory.$", cell="memory alarm")
         self.broker.ctl("set_vm_memory_high_watermark", "0.4")
         last = sender.one(url, timeout=30)

@@ -10,27 +10,7 @@
 
 #include "dispatcher/catalog.h"
 #include "dispatcher/template.h"
-
-static const struct service_row plain_service = {
-    .id = 3,
-    .name = "crm",
-    .type = "rest",
-    .base_url = "https://crm.example/api",
-    .auth_type = "bearer",
-    .auth_token = "T",
-    .timeout_s = 5,
-    .max_concurrency = 16,
-    .enabled = true,
-};
-
-static const struct rule_row plain_rule = {
-    .id = 7,
-    .service_id = 3,
-    .eventname = "\\core\\event\\user_created",
-    .endpoint = "/users",
-    .http_method = "POST",
-    .enabled = true,
-};
+#include "tests/unit/catalog_rows.h"
 
 static struct catalog *seal(const struct service_row *services, size_t n_services,
                             const struct rule_row *rules, size_t n_rules)

@@ -9,27 +9,7 @@
 
 #include "dispatcher/catalog.h"
 #include "dispatcher/enrichment.h"
-
-static const struct service_row plain_service = {
-    .id = 3,
-    .name = "crm",
-    .type = "rest",
-    .base_url = "https://crm.example/api",
-    .auth_type = "bearer",
-    .auth_token = "T",
-    .timeout_s = 5,
-    .max_concurrency = 16,
-    .enabled = true,
-};
-
-static const struct rule_row plain_rule = {
-    .id = 7,
-    .service_id = 3,
-    .eventname = "\\core\\event\\user_created",
-    .endpoint = "/users",
-    .http_method = "POST",
-    .enabled = true,
-};
+#include "tests/unit/catalog_rows.h"
 
 static uint64_t digest_of(const struct service_row *s, const struct rule_row *first,
                           const struct rule_row *second)
