@@ -304,6 +304,7 @@ def mute_queue(trial):
     hub.start()
     children = hub.fleet.children()
     queue = hub.fleet.queue(mute)
+    wait_until(lambda: hub.rabbit.consumers(queue) == len(children), 20, "the consumers to be there")
     set_service(hub, mute, paused=1)
     wait_until(lambda: hub.rabbit.consumers(queue) == 0, 20, "the consumers to leave")
     process = f'whereis(list_to_atom("{hub.broker.vhost}_{queue}"))'
