@@ -446,12 +446,12 @@ static int add_special_headers(const struct build *b, const char *timestamp, siz
     const struct path_source source = {&b->event->view, b->event->data};
     char reason[440];
     *ret_n = headerset_count(s->headers);
-    if (s->n_signing_keys > 0 && s->type != SERVICE_SOAP) { /* its body is not made yet */
+    if (s->n_signing_keys > 0 && strchr(r->webhook_id, '.')) {
+        return refuse(b, "the message's id holds a \".\" and cannot be signed");
+    }
+    if (s->n_signing_keys > 0 && s->type != SERVICE_SOAP) { /* soap_transport.c signs its message */
         struct signing_message m = {.id = r->webhook_id, .timestamp = timestamp};
         m.body = request_body(r, &m.body_len);
-        if (strchr(m.id, '.')) {
-            return refuse(b, "the message's id holds a \".\" and cannot be signed");
-        }
         buf_adds(text, "webhook-signature: ");
         signing_add(text, s->signing_keys, s->n_signing_keys, &m);
         buf_addc(text, '\0');

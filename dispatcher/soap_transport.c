@@ -10,6 +10,7 @@
 
 #include "common/timing.h"
 #include "dispatcher/origin.h"
+#include "dispatcher/signing.h"
 #include "dispatcher/soap.h"
 #include "dispatcher/url.h"
 
@@ -36,7 +37,7 @@ struct call {
     struct soap_model *model;
     const struct wsdl_operation *operation;
     struct request http;
-    struct buf action; /* the header that names it */
+    struct buf action; /* the header that names it; and behind its NUL the signature */
     struct buf answer; /* as JSON */
     struct event *timer;
     struct outcome outcome; /* of STATE_ENDED */
@@ -259,14 +260,41 @@ static bool replaces_content(const char *header)
     return strncasecmp(header, "Content-Type:", 13) == 0 || strncasecmp(header, "Accept:", 7) == 0;
 }
 
+/* Signs the message with the time that the request tells. */
+static int sign(struct call *call)
+{
+    static const char name[] = "webhook-timestamp: ";
+    const struct request *request = call->request;
+    const struct service *service = request->service;
+    struct signing_message m = {.id = request->webhook_id,
+                                .timestamp = "",
+                                .body = buf_text(&call->http.body),
+                                .body_len = call->http.body.len};
+    for (size_t i = 0; i < request->n_headers; i++) {
+        if (strncmp(request->headers[i], name, sizeof(name) - 1) == 0) {
+            m.timestamp = request->headers[i] + sizeof(name) - 1;
+        }
+    }
+    buf_adds(&call->action, "webhook-signature: ");
+    signing_add(&call->action, service->signing_keys, service->n_signing_keys, &m);
+    return buf_error(&call->action);
+}
+
 /* The request's own headers, but for those that say what JSON it is. */
 static int add_headers(struct call *call)
 {
     struct request *http = &call->http;
     buf_reset(&call->action);
     soap_add_headers(call->operation, &call->action);
-    if (buf_error(&call->action) < 0) {
-        return buf_error(&call->action);
+    buf_addc(&call->action, '\0');
+    size_t signature = call->action.len;
+    bool signs = call->request->service->n_signing_keys > 0;
+    int r = signs ? sign(call) : buf_error(&call->action);
+    if (r < 0) {
+        return r;
+    }
+    if (signs) {
+        http->headers[http->n_headers++] = call->action.data + signature;
     }
     if (!call->operation->soap12) {
         http->headers[http->n_headers++] = xml_type;

@@ -10,6 +10,8 @@ import fleet
 import guard
 from services import free_port, wait_until
 
+ENVELOPE = ('<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>', "</e:Body></e:Envelope>")
+LAUGHS = "".join(f'<!ENTITY l{n} "{"&l%d;" % (n - 1) * 10}">' for n in range(1, 10))
 FOLDER = os.path.join(fleet.TOP, "tests", "soap")
 AUTHORIZATION, KEY = "Bearer t0p secret", "k3y"
 
@@ -133,3 +135,30 @@ class Hostile:
         """Ends it."""
         self.server.shutdown()
         self.server.server_close()
+
+
+def attacks(canary, wide=20_000):
+    """name -> bytes of XML that must be refused; `canary` is an address that must not be asked, `wide` how many levels and attributes there are:
+    an answer may have 256 KiB, a WSDL 2 MiB."""
+    def with_dtd(dtd, text):
+        return f"<?xml version='1.0'?><!DOCTYPE x [{dtd}]>{ENVELOPE[0]}<a>{text}</a>{ENVELOPE[1]}".encode()
+    plain = with_dtd("<!ENTITY a 'b'>", "&a;").decode()
+    return {
+        "billion laughs": with_dtd('<!ENTITY l0 "lol">' + LAUGHS, "&l9;"),
+        "quadratic": with_dtd(f'<!ENTITY q "{"x" * 50000}">', "&q;" * 10000),
+        "external entity, file": with_dtd('<!ENTITY f SYSTEM "file:///etc/passwd">', "&f;"),
+        "external entity, http": with_dtd(f'<!ENTITY f SYSTEM "{canary}">', "&f;"),
+        "external DTD": f'<!DOCTYPE x SYSTEM "{canary}">{ENVELOPE[0]}{ENVELOPE[1]}'.encode(),
+        "parameter entity": with_dtd(f'<!ENTITY % p SYSTEM "{canary}"> %p;', ""),
+        "levels": (ENVELOPE[0] + "<a>" * wide + "</a>" * wide + ENVELOPE[1]).encode(),
+        "attributes": (ENVELOPE[0] + "<a " + " ".join(f'a{n}=""' for n in range(wide)) + "/>" + ENVELOPE[1]).encode(),
+        "DTD in UTF-16, little end": b"\xff\xfe" + plain.replace("<?xml version='1.0'?>", "").encode("utf-16-le"),
+        "DTD in UTF-16, big end, no mark": plain.replace("<?xml version='1.0'?>", "").encode("utf-16-be"),
+        "UTF-7": ('<?xml version="1.0" encoding="UTF-7"?>' + ENVELOPE[0] + "+ADwAIQBEAE8AQwBUAFkAUABFAD4-" + ENVELOPE[1]).encode(),
+        "ISO-2022-JP": ('<?xml version="1.0" encoding="ISO-2022-JP"?>' + ENVELOPE[0] + ENVELOPE[1]).encode(),
+        "NUL": (ENVELOPE[0] + "<a>\0</a>" + ENVELOPE[1]).encode(),
+        "not UTF-8": ENVELOPE[0].encode() + b"<a>\xff\xfe</a>" + ENVELOPE[1].encode(),
+        "cut short": ENVELOPE[0].encode(),
+        "a page": b"<html><body><p>Welcome<br></body></html>",
+        "300 KiB": (ENVELOPE[0] + "<a>" + "x" * 300 * 1024 + "</a>" + ENVELOPE[1]).encode(),
+    }

@@ -1,6 +1,7 @@
 """SOAP: every style compared with PHP's SoapClient on the same SoapServer, refusals, authentication, WSDLs, and the real worker."""
 import base64
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -195,6 +196,7 @@ class Soap(unittest.TestCase):
                  "apikey": ({"auth_type": "apikey", "auth_token": soap.KEY}, "/secret"),
                  "wsse": ({"auth_type": "wsse", "auth_user": "u", "auth_token": "p"}, ""),
                  "wssetext": ({"auth_type": "wssetext", "auth_user": "u", "auth_token": "p"}, ""),
+                 "basic": ({"auth_type": "basic", "auth_user": "moodle", "auth_token": "p: ss"}, "/secret"),
                  "bearer, wrong": ({"auth_type": "bearer", "auth_token": "guess"}, "/secret")}
         outcomes = {"answer": ("Add", {"intA": 1, "intB": 2}, "delivered"), "Client fault": ("Divide", {"intA": 1, "intB": 0}, "reject"),
                     "Server fault": ("Divide", {"intA": 1, "intB": -1}, "retry"), "refused payload": ("Add", {"intA": "x"}, "reject")}
@@ -210,6 +212,17 @@ class Soap(unittest.TestCase):
                         self.assertEqual(401 if auth.endswith("wrong") else answer["status"], answer["status"])
                         print(f"      matrix: soap {version} x {auth} x {outcome}: {answer['verdict']}", flush=True)
 
+    def test_the_message_that_is_sent_is_signed(self):
+        """Standard Webhooks' signature is over the XML, by both secrets while one is rotated."""
+        keys = [bytes(range(n, n + 32)) for n in (1, 7)]
+        new, old = ("whsec_" + base64.b64encode(key).decode() for key in keys)
+        answer, = soap.ours([self.call("calculator.wsdl", "Add", {"intA": 1, "intB": 2}, signing_secret=new, signing_secret_old=old)])
+        self.assertEqual("delivered", answer["verdict"], answer)
+        record = self.server.record()[-1]
+        signed = f"{record['webhook_id']}.{record['webhook_timestamp']}.{record['xml']}".encode()
+        wanted = ["v1," + base64.b64encode(hmac.new(key, signed, "sha256").digest()).decode() for key in keys]
+        self.assertEqual(wanted, record["signature"].split(" "))
+
     def test_the_action_is_quoted_and_headers_go_along(self):
         """SOAPAction (1.1), the Content-Type's action (1.2), the idempotency key."""
         soap.ours([self.call("calculator.wsdl", "Add", {"intA": 1, "intB": 2}),
@@ -220,36 +233,6 @@ class Soap(unittest.TestCase):
         self.assertEqual("0192f0c1-7b3a-7cde-8f01-23456789abcd:7", one["webhook_id"])
 
 
-ENVELOPE = ('<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>', "</e:Body></e:Envelope>")
-LAUGHS = "".join(f'<!ENTITY l{n} "{"&l%d;" % (n - 1) * 10}">' for n in range(1, 10))
-
-
-def attacks(canary):
-    """name -> bytes of XML that must be refused; `canary` is an address that must not be asked."""
-    def with_dtd(dtd, text):
-        return f"<?xml version='1.0'?><!DOCTYPE x [{dtd}]>{ENVELOPE[0]}<a>{text}</a>{ENVELOPE[1]}".encode()
-    plain = with_dtd("<!ENTITY a 'b'>", "&a;").decode()
-    return {
-        "billion laughs": with_dtd('<!ENTITY l0 "lol">' + LAUGHS, "&l9;"),
-        "quadratic": with_dtd(f'<!ENTITY q "{"x" * 50000}">', "&q;" * 10000),
-        "external entity, file": with_dtd('<!ENTITY f SYSTEM "file:///etc/passwd">', "&f;"),
-        "external entity, http": with_dtd(f'<!ENTITY f SYSTEM "{canary}">', "&f;"),
-        "external DTD": f'<!DOCTYPE x SYSTEM "{canary}">{ENVELOPE[0]}{ENVELOPE[1]}'.encode(),
-        "parameter entity": with_dtd(f'<!ENTITY % p SYSTEM "{canary}"> %p;', ""),
-        "100,000 levels": (ENVELOPE[0] + "<a>" * 20000 + "</a>" * 20000 + ENVELOPE[1]).encode(),
-        "80,000 attributes": (ENVELOPE[0] + "<a " + " ".join(f'a{n}=""' for n in range(20000)) + "/>" + ENVELOPE[1]).encode(),
-        "DTD in UTF-16, little end": b"\xff\xfe" + plain.replace("<?xml version='1.0'?>", "").encode("utf-16-le"),
-        "DTD in UTF-16, big end, no mark": plain.replace("<?xml version='1.0'?>", "").encode("utf-16-be"),
-        "UTF-7": ('<?xml version="1.0" encoding="UTF-7"?>' + ENVELOPE[0] + "+ADwAIQBEAE8AQwBUAFkAUABFAD4-" + ENVELOPE[1]).encode(),
-        "ISO-2022-JP": ('<?xml version="1.0" encoding="ISO-2022-JP"?>' + ENVELOPE[0] + ENVELOPE[1]).encode(),
-        "NUL": (ENVELOPE[0] + "<a>\0</a>" + ENVELOPE[1]).encode(),
-        "not UTF-8": ENVELOPE[0].encode() + b"<a>\xff\xfe</a>" + ENVELOPE[1].encode(),
-        "cut short": ENVELOPE[0].encode(),
-        "a page": b"<html><body><p>Welcome<br></body></html>",
-        "300 KiB": (ENVELOPE[0] + "<a>" + "x" * 300 * 1024 + "</a>" + ENVELOPE[1]).encode(),
-    }
-
-
 def peak_kib(calls, *options):
     """Peak memory of our program over these calls, and the answers."""
     answers = soap.ours(calls, *options)
@@ -257,7 +240,7 @@ def peak_kib(calls, *options):
 
 
 class Attacks(unittest.TestCase):
-    """XML that wants to hurt, from a service and as its WSDL: case 40 of the fault suite."""
+    """XML that wants to hurt, from a service and as its WSDL; case 40 of the fault suite does it to the fleet."""
 
     def setUp(self):
         self.hostile = soap.Hostile()
@@ -269,10 +252,10 @@ class Attacks(unittest.TestCase):
         self.hostile.pages["/calculator.wsdl"] = self.hostile.wsdl()
         first = {"base_url": f"{self.hostile.url}/calculator.wsdl", "operation": "Add", "payload": {"intA": 1, "intB": 2}}
         response = '<AddResponse xmlns="urn:mih:calculator"><AddResult>3</AddResult></AddResponse>'
-        self.hostile.pages["/calculator"] = f"{ENVELOPE[0]}{response}{ENVELOPE[1]}".encode()
+        self.hostile.pages["/calculator"] = f"{soap.ENVELOPE[0]}{response}{soap.ENVELOPE[1]}".encode()
         before, answers = peak_kib([first])
         self.assertEqual("delivered", answers[0]["verdict"])
-        for name, xml in attacks(self.canary).items():
+        for name, xml in soap.attacks(self.canary).items():
             self.hostile.pages["/calculator"] = xml
             with self.subTest(name):
                 peak, answers = peak_kib([first, first])
@@ -286,7 +269,7 @@ class Attacks(unittest.TestCase):
     def test_hostile_wsdls(self):
         """The same as WSDLs, and imports that lead elsewhere, too deep, too far or in circles."""
         call = {"base_url": f"{self.hostile.url}/calculator.wsdl", "operation": "Add", "payload": {"intA": 1, "intB": 2}}
-        for name, xml in attacks(self.canary).items():
+        for name, xml in soap.attacks(self.canary, wide=100_000).items():
             self.hostile.pages["/calculator.wsdl"] = xml
             with self.subTest(name):
                 answer, = soap.ours([call])
@@ -358,8 +341,8 @@ class Attacks(unittest.TestCase):
     def test_faults_and_answers_of_every_status(self):
         """A fault is one inside any status; without one the status decides; 202 may be empty."""
         def fault(code, words="w"):
-            return f"{ENVELOPE[0]}<e:Fault><faultcode>{code}</faultcode><faultstring>{words}</faultstring></e:Fault>{ENVELOPE[1]}".encode()
-        good = f"{ENVELOPE[0]}<x/>{ENVELOPE[1]}".encode()
+            return f"{soap.ENVELOPE[0]}<e:Fault><faultcode>{code}</faultcode><faultstring>{words}</faultstring></e:Fault>{soap.ENVELOPE[1]}".encode()
+        good = f"{soap.ENVELOPE[0]}<x/>{soap.ENVELOPE[1]}".encode()
         rows = [((200, fault("e:Client")), "FAULT_SENDER", "reject"), ((500, fault("e:Client.Authentication")), "FAULT_SENDER", "reject"),
                 ((404, fault("e:Server")), "FAULT_RECEIVER", "retry"), ((200, fault("e:MustUnderstand")), "FAULT_SENDER", "reject"),
                 ((500, fault("x:E_FAIL")), "FAULT_RECEIVER", "retry"), ((400, fault("e:VersionMismatch")), "FAULT_SENDER", "reject"),

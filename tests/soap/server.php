@@ -104,6 +104,7 @@ $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
 $address = "http://{$_SERVER['HTTP_HOST']}";
 $name = basename($path);
 if (str_starts_with($path, '/secret/') && ($_SERVER['HTTP_AUTHORIZATION'] ?? '') !== getenv('MIH_SOAP_AUTHORIZATION')
+        && ($_SERVER['HTTP_AUTHORIZATION'] ?? '') !== 'Basic ' . base64_encode('moodle:p: ss')
         && ($_SERVER['HTTP_X_API_KEY'] ?? '?') !== getenv('MIH_SOAP_KEY')) {
     record(['refused' => $path]);
     http_response_code(401);
@@ -127,7 +128,8 @@ $server = new SoapServer(__DIR__ . "/$name.wsdl", ['features' => SOAP_SINGLE_ELE
 $server->setObject($services);
 register_shutdown_function(function () use ($services, $input, $name) {
     record(['service' => $name, 'calls' => $services->calls, 'xml' => $input, 'action' => $_SERVER['HTTP_SOAPACTION'] ?? null,
-        'type' => $_SERVER['HTTP_CONTENT_TYPE'] ?? null, 'webhook_id' => $_SERVER['HTTP_WEBHOOK_ID'] ?? null,
+        'type' => $_SERVER['HTTP_CONTENT_TYPE'] ?? null, 'signature' => $_SERVER['HTTP_WEBHOOK_SIGNATURE'] ?? null,
+        'webhook_timestamp' => $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? null, 'webhook_id' => $_SERVER['HTTP_WEBHOOK_ID'] ?? null,
         'at' => microtime(true)]);
 });
 $server->handle($input);

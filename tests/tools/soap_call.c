@@ -95,7 +95,6 @@ static void put_call(struct call *call)
 {
     request_release(&call->request);
     envelope_release(&call->event);
-    envelope_reset(&call->event);
     catalog_unref(call->catalog);
     json_object_put(call->line);
     free(call);
@@ -144,6 +143,8 @@ static struct catalog *catalog_of(struct json_object *line)
         .headers = text_of(line, "headers"),
         .soap_version = text_of(line, "soap_version"),
         .soap_headers = text_of(line, "soap_headers"),
+        .signing_secret = text_of(line, "signing_secret"),
+        .signing_secret_old = text_of(line, "signing_secret_old"),
         .timeout_s = number_of(line, "timeout", 5),
         .max_concurrency = 16,
         .enabled = true,
