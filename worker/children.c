@@ -217,18 +217,26 @@ static void describe_end(int status, char *ret_text, size_t size)
         snprintf(ret_text, size, "exit %d", WEXITSTATUS(status));
 }
 
+/* How much the end of a child says against the message that it was working on. */
+static enum suspect_end end_of(const struct child *child, int status, bool expected)
+{
+    bool by_signal = WIFSIGNALED(status);
+    bool as_asked =
+        by_signal && expected && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+    bool crashed = by_signal && WTERMSIG(status) != SIGKILL;
+    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == EX_OK;
+    if (!child->aborted && (as_asked || clean))
+        return SUSPECT_ASKED;
+    if (!child->aborted && crashed)
+        return SUSPECT_CRASHED;
+    /* Killed from outside; by us, for it hung, perhaps in the message; or a library's exit(). */
+    return SUSPECT_KILLED;
+}
+
 /* Counts the death for the message that the child was working on, if any. */
 static void blame(const struct child *child, int status, bool expected)
 {
-    enum suspect_end end = SUSPECT_ASKED;
-    if (child->aborted)
-        end = SUSPECT_KILLED; /* by us; what it was working on may be what it hung in */
-    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-        end = expected ? SUSPECT_ASKED : SUSPECT_KILLED;
-    else if (WIFSIGNALED(status) && (WTERMSIG(status) != SIGTERM || !expected))
-        end = SUSPECT_CRASHED;
-    else if (WIFEXITED(status) && WEXITSTATUS(status) != EX_OK)
-        end = SUSPECT_KILLED; /* a library's exit(), if any message was being worked on */
+    enum suspect_end end = end_of(child, status, expected);
     unsigned deaths =
         suspects_ended(child->all->options.suspects, child->number, end, timing_mono_ms());
     if (deaths > 0)

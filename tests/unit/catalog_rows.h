@@ -1,4 +1,7 @@
-/* A service and a rule as the tests of the catalog begin with them. */
+/*
+ * A service and a rule as the tests of the catalog begin with them: each test copies the row and
+ * changes what it is about.
+ */
 #ifndef MIH_TESTS_CATALOG_ROWS_H
 #define MIH_TESTS_CATALOG_ROWS_H
 
