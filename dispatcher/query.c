@@ -20,7 +20,7 @@ struct query {
 
 static void add_members(struct query *q, struct json_object *node);
 
-static void add_encoded(struct buf *out, const char *text, size_t len)
+void query_add_text(struct buf *out, const char *text, size_t len)
 {
     static const char hex[] = "0123456789ABCDEF";
     for (size_t i = 0; i < len; i++) {
@@ -46,12 +46,12 @@ static void add_scalar(struct query *q, struct json_object *value)
     if (json_object_is_type(value, json_type_boolean)) {
         buf_addc(q->out, json_object_get_boolean(value) ? '1' : '0');
     } else if (json_object_is_type(value, json_type_string)) {
-        add_encoded(q->out, json_object_get_string(value),
-                    (size_t)json_object_get_string_len(value));
+        query_add_text(q->out, json_object_get_string(value),
+                       (size_t)json_object_get_string_len(value));
     } else {
         buf_init(&text, MAX_KEY);
         jsontext_print(&text, value);
-        add_encoded(q->out, buf_text(&text), text.len);
+        query_add_text(q->out, buf_text(&text), text.len);
         buf_release(&text);
     }
 }
@@ -63,7 +63,7 @@ static void add_pair(struct query *q, const char *key, size_t key_len, struct js
     }
     size_t before = q->prefix.len;
     buf_adds(&q->prefix, q->depth > 1 ? "%5B" : "");
-    add_encoded(&q->prefix, key, key_len);
+    query_add_text(&q->prefix, key, key_len);
     buf_adds(&q->prefix, q->depth > 1 ? "%5D" : "");
     if (json_object_is_type(value, json_type_object) ||
         json_object_is_type(value, json_type_array)) {

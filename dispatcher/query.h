@@ -14,4 +14,7 @@ struct json_object;
  * other values. 0 or -ENOMEM; the buffer's own error tells when it did not fit. */
 int query_add(struct buf *out, struct json_object *payload) __attribute__((warn_unused_result));
 
+/* Appends text as it stands in a form: everything but letters, digits and - _ . encoded. */
+void query_add_text(struct buf *out, const char *text, size_t len);
+
 #endif

@@ -3,90 +3,53 @@
  *
  * Easy handles are pooled with everything set that never changes; a request sets only its URL,
  * method, body and time-outs, and its header list is made of nodes that live in the call.
- * Connections are kept alive and shared by all services (credentials are headers of the
- * request, never of the connection).
+ * Connections are kept alive and shared by all services: credentials are headers of the request.
+ * What a connection carries is the client certificate, and curl gives one that was opened with a
+ * certificate only to a request with the same.
  *
- * HTTP/1.1 on purpose: one request on a connection, so that a broken connection is one failed
- * delivery. When a kept-alive connection turns out to be dead before a byte of the answer came,
- * curl sends the request again on a new one; the webhook-id makes that harmless.
+ * HTTP/2 where a TLS server offers it, and one request at a time on each connection all the same:
+ * so a broken connection is one failed delivery, and not as many as there were streams, which
+ * would open the service's breaker at once. When a kept-alive connection turns out to be dead
+ * before a byte of the answer came, curl sends the request again on a new one; the webhook-id makes
+ * that harmless.
  *
  * The network guard is asked about each address that is connected to, and about the address of a
  * kept connection before each request. What it refuses is a fault of the configuration, never of
  * the service.
  *
+ * A forward proxy is used when the settings name one, whatever the environment says. Of a
+ * connection through it the guard sees the proxy's address, so it must be told that the proxy
+ * guards.
+ *
  * Never: redirects, a proxy from the environment, other schemes, compressed answers,
  * credentials from .netrc, certificates that are not valid.
  */
-#include <curl/curl.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/queue.h>
 
 #include "common/netguard.h"
+#include "common/secret.h"
 #include "common/timing.h"
+#include "dispatcher/clientcert.h"
+#include "dispatcher/rest_impl.h"
 #include "dispatcher/resttrouble.h"
-#include "dispatcher/transport.h"
 #include "dispatcher/url.h"
-#include "dispatcher/watcher.h"
 
 enum {
     MAX_HEADER_BYTES = 64 * 1024, /* of an answer */
     MAX_LINES_BYTES = 64 * 1024,  /* of a request's headers */
-    NODES = REQUEST_MAX_HEADERS + 2,
-    MAX_CONNECTIONS = 1024, /* kept alive at the same time */
-    MAX_IDLE_CALLS = 256,   /* easy handles kept for later */
+    MAX_CONNECTIONS = 1024,       /* kept alive at the same time */
+    MAX_IDLE_CALLS = 256,         /* easy handles kept for later */
     OVERDUE_MS = 10000,     /* beyond the time-out: curl should have ended the call long since */
     OVERSLEPT_MS = 1000,    /* the same, when the loop ran: curl ends it within some milliseconds */
     KEPT_BODY_BYTES = 4096, /* of a call's buffer when it is idle */
     MAX_CONNECTION_AGE_S = 300,
     READ_BYTES = 1024, /* answers are small, and curl takes this buffer anew for every transfer:
                           this size the allocator has ready, the default of 16 KiB it has not */
-    EXPECT_BYTES = 64 * 1024, /* curl asks before it sends a larger body; not ours */
-};
-
-static char no_expect[] = "Expect:";
-
-/* One request under way, or waiting in the pool. Owned by rest; in `active` or `idle`. */
-struct call {
-    struct rest *rest;
-    TAILQ_ENTRY(call) link;
-    CURL *easy;
-    const struct request *request; /* the caller's; while it is under way */
-    transport_done *done;
-    void *context;
-    int64_t start_us;
-    struct curl_slist nodes[NODES];
-    struct buf lines;                                    /* see set_headers() */
-    char method[sizeof((struct request *)NULL)->method]; /* as set in the handle */
-    long timeout_ms;                                     /* as set in the handle */
-    size_t max_body;
-    curl_off_t max_file; /* as set in the handle */
-    size_t header_bytes;
-    bool header_too_large;
-    bool body_too_large;
-    struct buf body; /* of the answer */
-    struct watcher_sockets sockets;
-    char words[CURL_ERROR_SIZE];
-};
-
-TAILQ_HEAD(call_list, call);
-
-struct rest {
-    struct transport transport; /* first: a transport is a rest */
-    CURLM *multi;
-    struct watcher *watcher;
-    struct call_list active; /* the oldest first */
-    struct call_list idle;   /* the last used first: its memory is warm */
-    size_t n_active, n_idle;
-    char *user_agent; /* "User-Agent: ..." */
-    char *ca_file;
-    size_t max_body;
-    long connect_timeout_ms;
-    const struct netguard *guard;
 };
 
 static struct rest *rest_of(struct transport *t)
@@ -130,7 +93,7 @@ static CURLcode set_safety(CURL *easy, const struct rest *rest)
     CURLcode code = CURLE_OK;
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, ""); /* not even http_proxy of the environment */
+    SET(CURLOPT_PROXY, ""); /* not even http_proxy of the environment; see rest_route() */
     SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
@@ -138,6 +101,9 @@ static CURLcode set_safety(CURL *easy, const struct rest *rest)
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (rest->ca_file != NULL)
         SET(CURLOPT_CAINFO, rest->ca_file);
+    if (rest->ca_file != NULL && rest->proxy != NULL)
+        SET(CURLOPT_PROXY_CAINFO, rest->ca_file);
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* else a stuck name look-up freezes the loop */
     return code;
@@ -146,7 +112,7 @@ static CURLcode set_safety(CURL *easy, const struct rest *rest)
 static CURLcode set_manner(CURL *easy)
 {
     CURLcode code = CURLE_OK;
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_BUFFERSIZE, (long)READ_BYTES);
     SET(CURLOPT_MAXLIFETIME_CONN, (long)MAX_CONNECTION_AGE_S);
@@ -170,6 +136,7 @@ static CURLcode set_callbacks(CURL *easy, struct call *call)
 static void free_call(struct call *call)
 {
     curl_easy_cleanup(call->easy);
+    secret_wipe(call->lines.data, call->lines.cap);
     buf_release(&call->lines);
     buf_release(&call->body);
     free(call);
@@ -204,7 +171,26 @@ static struct call *take_call(struct rest *rest)
     return call;
 }
 
-static void keep_call(struct rest *rest, struct call *call)
+/* NULL takes it out of the handle, which would else keep a pointer to it. */
+static CURLcode set_cert(struct call *call, const struct clientcert *cert)
+{
+    CURL *easy = call->easy;
+    CURLcode code = CURLE_OK;
+    struct curl_blob chain = {.flags = CURL_BLOB_NOCOPY};
+    struct curl_blob key = {.flags = CURL_BLOB_NOCOPY};
+    if (cert != NULL) {
+        chain.data = cert->chain;
+        chain.len = cert->chain_len;
+        key.data = cert->key;
+        key.len = cert->key_len;
+    }
+    call->has_cert = cert != NULL;
+    SET(CURLOPT_SSLCERT_BLOB, cert != NULL ? &chain : NULL);
+    SET(CURLOPT_SSLKEY_BLOB, cert != NULL ? &key : NULL);
+    return code;
+}
+
+void rest_reset(struct call *call)
 {
     if (call->body.cap > KEPT_BODY_BYTES)
         buf_release(&call->body);
@@ -214,6 +200,21 @@ static void keep_call(struct rest *rest, struct call *call)
     call->header_too_large = call->body_too_large = false;
     watcher_sockets_reset(&call->sockets);
     call->words[0] = '\0';
+}
+
+void rest_keep(struct call *call)
+{
+    struct rest *rest = call->rest;
+    if (call->done == rest_on_token)
+        secret_wipe(call->body.data, call->body.cap);
+    if (call->has_cert)
+        (void)set_cert(call, NULL);
+    if (call->token != NULL) {
+        oauth_put(call->token);
+        call->token = NULL;
+        call->renewed = false;
+    }
+    rest_reset(call);
     TAILQ_INSERT_HEAD(&rest->idle, call, link);
     rest->n_idle++;
 }
@@ -289,49 +290,6 @@ static CURLcode set_limit(struct call *call, size_t max_answer)
     return code;
 }
 
-static struct curl_slist *append(struct curl_slist *last, char *header)
-{
-    struct curl_slist *node = last + 1; /* they stand side by side in call->nodes */
-    last->next = node;
-    node->data = header;
-    return node;
-}
-
-/* A header that curl makes itself unless it finds ours in the list. */
-static bool replaces_one_of_curl(const char *header)
-{
-    char first = (char)(header[0] | 0x20);
-    return (first == 'a' || first == 'c') && (strncasecmp(header, "Accept:", 7) == 0 ||
-                                              strncasecmp(header, "Content-Type:", 13) == 0);
-}
-
-/*
- * curl compares every node of the list with a dozen names, again and again, and copies what it
- * finds as it stands. So all headers that it has no opinion of go into one node, as lines: half
- * a dozen nodes fewer are a tenth of a request's cost. request.c lets no CR or LF into a value.
- */
-static int set_headers(struct call *call, const struct request *request)
-{
-    struct curl_slist *last = call->nodes;
-    size_t len;
-    (void)request_body(request, &len);
-    buf_reset(&call->lines);
-    buf_adds(&call->lines, call->rest->user_agent);
-    for (size_t i = 0; i < request->n_headers; i++) {
-        if (replaces_one_of_curl(request->headers[i])) {
-            last = append(last, request->headers[i]);
-        } else {
-            buf_add(&call->lines, "\r\n", 2);
-            buf_adds(&call->lines, request->headers[i]);
-        }
-    }
-    if (len >= EXPECT_BYTES)
-        last = append(last, no_expect);
-    last->next = NULL;
-    call->nodes[0].data = call->lines.data;
-    return buf_error(&call->lines);
-}
-
 /* curl copies what is taken apart already when the transfer begins; until then the rule lives.
  * A GET has its query behind the rule's URL. */
 static CURLcode set_url(struct call *call, const struct request *request)
@@ -359,9 +317,26 @@ static CURLcode prepare(struct call *call, const struct request *request)
                                                                  : request->service->timeout_ms));
     if (code == CURLE_OK)
         code = set_limit(call, request->max_answer);
-    if (code == CURLE_OK && set_headers(call, request) < 0)
+    if (code == CURLE_OK && request->service->cert != NULL)
+        code = set_cert(call, request->service->cert);
+    if (code == CURLE_OK && rest_set_headers(call, request) < 0)
         code = CURLE_OUT_OF_MEMORY;
     return code;
+}
+
+int rest_start(struct call *call)
+{
+    struct rest *rest = call->rest;
+    int routed = rest->proxy != NULL ? rest_route(call) : 0;
+    if (routed != 0)
+        return routed < 0 ? routed : 0;
+    call->start_us = timing_mono_us();
+    if (prepare(call, call->request) != CURLE_OK ||
+        curl_multi_add_handle(rest->multi, call->easy) != CURLM_OK)
+        return -ENOMEM;
+    TAILQ_INSERT_TAIL(&rest->active, call, link);
+    rest->n_active++;
+    return 0;
 }
 
 static int rest_send(struct transport *t, const struct request *request, transport_done *done,
@@ -376,15 +351,10 @@ static int rest_send(struct transport *t, const struct request *request, transpo
     call->request = request;
     call->done = done;
     call->context = context;
-    call->start_us = timing_mono_us();
-    if (prepare(call, request) != CURLE_OK ||
-        curl_multi_add_handle(rest->multi, call->easy) != CURLM_OK) {
-        keep_call(rest, call);
-        return -ENOMEM;
-    }
-    TAILQ_INSERT_TAIL(&rest->active, call, link);
-    rest->n_active++;
-    return 0;
+    int r = request->service->auth == AUTH_OAUTH2 ? rest_start_authorized(call) : rest_start(call);
+    if (r < 0)
+        rest_keep(call);
+    return r;
 }
 
 static void note_answer(struct call *call, struct outcome *o)
@@ -435,6 +405,8 @@ static void note_trouble(struct call *call, CURLcode code, struct outcome *o)
         explain_refusal(call, refusal, sizeof refusal);
         trouble.refusal = refusal;
     }
+    if (call->rest->proxy != NULL && trouble.refusal == NULL && rest_note_proxy(call, o))
+        return;
     curl_easy_getinfo(call->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us);
     trouble.answer_began = first_byte_us > 0;
     resttrouble_explain(&trouble, o);
@@ -449,7 +421,13 @@ static void finish(struct call *call, struct outcome *o)
     rest->n_active--;
     o->latency_us = timing_mono_us() - call->start_us;
     call->done(call->context, o, buf_text(&call->body), call->body.len);
-    keep_call(rest, call);
+    rest_keep(call);
+}
+
+void rest_answer_parked(struct call *call, struct outcome *o)
+{
+    call->done(call->context, o, "", 0);
+    rest_keep(call);
 }
 
 static void on_worked(void *context)
@@ -468,6 +446,8 @@ static void on_worked(void *context)
             note_answer(call, &outcome);
         else
             note_trouble(call, code, &outcome);
+        if (call->token != NULL && outcome.status == 401 && rest_renew(call))
+            continue;
         finish(call, &outcome);
     }
     free_idle(rest, MAX_IDLE_CALLS);
@@ -475,7 +455,8 @@ static void on_worked(void *context)
 
 static size_t rest_open_count(const struct transport *t)
 {
-    return ((const struct rest *)t)->n_active;
+    const struct rest *rest = (const struct rest *)t;
+    return rest->n_active + rest->n_parked;
 }
 
 static size_t rest_overdue_count(const struct transport *t)
@@ -489,10 +470,12 @@ static size_t rest_overdue_count(const struct transport *t)
     return n;
 }
 
-/* Answers what is under way now, not what done() may send meanwhile. */
+/* Answers what is under way now, not what done() may send meanwhile. Who waits for a token is
+ * answered with its fetch. */
 static void rest_cancel_all(struct transport *t)
 {
     struct rest *rest = rest_of(t);
+    rest_answer_refused(rest, &(struct outcome){.kind = OUTCOME_CANCELLED, .retry_after_s = -1});
     for (size_t n = rest->n_active; n > 0 && rest->n_active > 0; n--) {
         struct outcome outcome = {.kind = OUTCOME_CANCELLED, .retry_after_s = -1};
         memccpy(outcome.text, "given up at shutdown", '\0', sizeof outcome.text);
@@ -505,11 +488,16 @@ static void rest_free(struct transport *t)
     struct rest *rest = rest_of(t);
     if (rest->multi != NULL)
         rest_cancel_all(t);
+    if (event_initialized(&rest->refuse))
+        event_del(&rest->refuse);
     free_idle(rest, 0);
     curl_multi_cleanup(rest->multi);
     watcher_free(rest->watcher);
     free(rest->user_agent);
     free(rest->ca_file);
+    free(rest->proxy);
+    free(rest->no_proxy);
+    oauth_free(rest->oauth);
     free(rest);
     curl_global_cleanup();
 }
@@ -527,15 +515,36 @@ static int open_multi(struct rest *rest, struct event_base *base)
 {
     rest->multi = curl_multi_init();
     if (rest->multi == NULL ||
-        curl_multi_setopt(rest->multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS) != CURLM_OK)
+        curl_multi_setopt(rest->multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS) != CURLM_OK ||
+        curl_multi_setopt(rest->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) != CURLM_OK ||
+        event_assign(&rest->refuse, base, -1, 0, rest_on_refuse, rest) != 0)
         return -ENOMEM;
     return watcher_new(base, rest->multi, on_worked, rest, &rest->watcher);
+}
+
+/* A copy, or NULL for "" and NULL; false when memory is out. */
+static bool copy(const char *text, char **ret_copy)
+{
+    bool is_empty = text == NULL || *text == '\0';
+    *ret_copy = is_empty ? NULL : strdup(text);
+    return is_empty || *ret_copy != NULL;
+}
+
+static bool copy_settings(struct rest *rest, const struct transport_settings *settings)
+{
+    rest->max_body = settings->max_response_bytes;
+    rest->connect_timeout_ms = settings->connect_timeout_ms;
+    rest->guard = settings->guard;
+    rest->no_proxy = strdup(settings->no_proxy != NULL ? settings->no_proxy : "");
+    if (asprintf(&rest->user_agent, "User-Agent: %s", settings->user_agent) < 0)
+        rest->user_agent = NULL;
+    return rest->user_agent != NULL && rest->no_proxy != NULL &&
+           copy(settings->ca_file, &rest->ca_file) && copy(settings->proxy, &rest->proxy);
 }
 
 int rest_transport_new(struct event_base *base, const struct transport_settings *settings,
                        struct transport **ret_transport)
 {
-    bool own_ca = settings->ca_file != NULL && settings->ca_file[0] != '\0';
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return -ENOMEM;
     struct rest *rest = calloc(1, sizeof *rest);
@@ -546,14 +555,10 @@ int rest_transport_new(struct event_base *base, const struct transport_settings 
     rest->transport.ops = &rest_ops;
     TAILQ_INIT(&rest->active);
     TAILQ_INIT(&rest->idle);
-    rest->max_body = settings->max_response_bytes;
-    rest->connect_timeout_ms = settings->connect_timeout_ms;
-    rest->guard = settings->guard;
-    rest->ca_file = own_ca ? strdup(settings->ca_file) : NULL;
-    if (asprintf(&rest->user_agent, "User-Agent: %s", settings->user_agent) < 0)
-        rest->user_agent = NULL;
-    if (rest->user_agent == NULL || (own_ca && rest->ca_file == NULL) ||
-        open_multi(rest, base) != 0) {
+    TAILQ_INIT(&rest->waiting);
+    TAILQ_INIT(&rest->refused);
+    rest->oauth = oauth_new();
+    if (!copy_settings(rest, settings) || rest->oauth == NULL || open_multi(rest, base) != 0) {
         rest_free(&rest->transport);
         return -ENOMEM;
     }

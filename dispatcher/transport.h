@@ -26,6 +26,8 @@ struct transport_settings {
     /* Asked about every address before it is connected to. Not copied: it outlives the transport
      * and may change. NULL: refuses what is not of the public Internet. */
     const struct netguard *guard;
+    const char *proxy;    /* URL of the forward proxy of HTTP; "" and NULL: none */
+    const char *no_proxy; /* hosts that are called without it: see proxyroute.h */
 };
 
 struct transport_ops {

@@ -227,6 +227,8 @@ static int make_context(struct child *c)
                                .max_response_bytes = (size_t)s->worker_max_response_bytes,
                                .connect_timeout_ms = (long)s->worker_connect_timeout_ms,
                                .ca_file = s->worker_ca_file,
+                               .proxy = s->http_proxy,
+                               .no_proxy = s->http_no_proxy,
                                .guard = c->guard,
                            },
                            &(struct soap_settings){

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/netguard.h"
+#include "dispatcher/proxyroute.h"
 #include "dispatcher/seen.h"
 
 static const char *const tls_choices[] = {
@@ -172,6 +173,13 @@ static const struct conf_setting settings[] = {
      .min = SEEN_ENTRIES_MIN, .max = SEEN_ENTRIES_MAX,
      .help = "Deliveries remembered per host, of 24 bytes each, so that a redelivered message is "
              "not sent twice; rounded up to a power of two."},
+
+    {"http", "proxy", CONF_URL_LIST, FIELD(http_proxy), .fallback = "", .check = proxyroute_check,
+     .help = "Forward proxy for REST and SOAP services, http:// or https://; the environment's is "
+             "never used. It needs [security] proxy_enforces_egress."},
+    {"http", "no_proxy", CONF_TEXT, FIELD(http_no_proxy), .fallback = "",
+     .help =
+         "Hosts that are called without it, and all below them, separated by commas; * for all."},
 
     {"relay", "after", CONF_DURATION, FIELD(relay_after_ms), .fallback = "5s", .min = MS(1),
      .max = MS(3600), .reloadable = true,

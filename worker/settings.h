@@ -60,6 +60,9 @@ struct settings {
 
     char *security_allow_networks; /* see netguard.h */
     bool security_proxy_enforces_egress;
+    char *http_proxy; /* "" none; may hold a password */
+    char *http_no_proxy;
+
     char *security_moodle_key_file;
 
     int64_t enrichment_expiry_ms;

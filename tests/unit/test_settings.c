@@ -41,6 +41,8 @@ static void every_default_parses_to_the_documented_value(void **state)
     assert_true(s.deadletters_max_age_ms == INT64_C(30) * 86400 * 1000);
     assert_int_equal(s.deadletters_max_number, 1000000);
     assert_int_equal(s.deadletters_check_interval_ms, 600000);
+    assert_string_equal(s.http_proxy, "");
+    assert_string_equal(s.http_no_proxy, "");
     assert_string_equal(s.security_moodle_key_file, "");
     assert_int_equal(s.enrichment_expiry_ms, 60000);
     assert_int_equal(s.enrichment_max_age_ms, 3600000);

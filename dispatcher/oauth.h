@@ -1,0 +1,67 @@
+/*
+ * Access tokens of OAuth 2.0 client credentials (RFC 6749 section 4.4): one for each client of a
+ * token endpoint, however many services and deliveries use it. Pure: whoever has a transport
+ * fetches, and tells the time.
+ *
+ * A token is used until a minute (or a fifth of its life) before it expires; then one fetch is
+ * asked for, and all who need the token wait for that one. A fetch that fails costs nothing while
+ * the old token is still good. A token that the service has refused is forgotten.
+ *
+ * What a failure means for the deliveries that wait: trouble on the way to the endpoint is the
+ * same trouble, and its 5xx a broken answer, so they are tried again; a 4xx says that the client is
+ * not known, and counts as a 401 of the service. Every reason names the endpoint, and none holds a
+ * secret.
+ */
+#ifndef MIH_DISPATCHER_OAUTH_H
+#define MIH_DISPATCHER_OAUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dispatcher/request.h"
+#include "dispatcher/verdict.h"
+
+struct oauth;
+struct oauth_token;
+
+enum oauth_answer {
+    OAUTH_READY, /* oauth_header() is good */
+    OAUTH_WAIT,  /* a fetch is under way */
+    OAUTH_FETCH, /* the caller fetches, as oauth_request() says, and then waits */
+};
+
+enum { OAUTH_MAX_TOKENS = 1024 }; /* those that nobody uses go, the oldest first */
+
+/* NULL when memory is out. */
+struct oauth *oauth_new(void);
+void oauth_free(struct oauth *o); /* wipes; NULL is allowed */
+
+/* The token of the service's client; the same one for the same client. It is the caller's until
+ * oauth_put(). NULL when memory is out. */
+struct oauth_token *oauth_get(struct oauth *o, const struct service *service);
+void oauth_put(struct oauth_token *t);
+
+/* What to do about it now. */
+enum oauth_answer oauth_ask(const struct oauth_token *t, int64_t now_ms);
+
+/* The request that fetches it, to be sent with the service's own certificate and time-out; it
+ * belongs to the token, and stays as it is until oauth_fetched(). NULL when memory is out. */
+const struct request *oauth_request(struct oauth_token *t, const struct service *service);
+
+/* The fetch could not be sent at all. */
+void oauth_not_sent(struct oauth_token *t);
+
+/* The fetch has ended. True: the token is good. False: *ret_failure is the outcome of all that
+ * wait. */
+bool oauth_fetched(struct oauth_token *t, const struct outcome *outcome, const char *body,
+                   size_t body_len, int64_t now_ms, struct outcome *ret_failure);
+
+/* "Authorization: Bearer ...", a secret; and its number, which no other one has. */
+const char *oauth_header(const struct oauth_token *t);
+uint64_t oauth_number(const struct oauth_token *t);
+
+/* The service has refused the token of this number. Nothing when there is another one by now. */
+void oauth_refused(struct oauth_token *t, uint64_t number);
+
+#endif
