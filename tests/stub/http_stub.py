@@ -26,10 +26,15 @@ SHA-256, and the number of the connection it came on.
     /badlength         a Content-Length that is no number
     /close             200 with Connection: close   /dropidle     200, then closes without a word
     /gzip              200 claiming Content-Encoding: gzip with a body that is none
+    /token?life=N      a token endpoint of OAuth 2.0 (client credentials): a new token; `wait`, `fail=CODE` (400 with
+                       that error), `status=N`, `raw=TEXT` (200 with that body), `client` (SHA-256 of id:secret; else 401)
+    /guarded           200 for a bearer token that was issued and is good, else 401
+    /revoke            no token issued so far is good any more
     anything else      200 "ok"
 """
 import argparse
 import asyncio
+import base64
 import email.utils
 import hashlib
 import json
@@ -187,6 +192,51 @@ async def do_dropidle(x):
 
 async def do_gzip(x):
     await x.reply(200, b"not gzip", Content_Encoding="gzip")
+    return True
+
+
+TOKENS = {}  # token: when it ends
+
+
+def is_client(x):
+    """Whether the request comes from the client that the URL tells, as RFC 6749 section 2.3.1 has it."""
+    kind, _, code = x.headers.get("authorization", "").partition(" ")
+    pair = base64.b64decode(code).decode() if kind == "Basic" else ":"
+    plain = ":".join(urllib.parse.unquote_plus(part) for part in pair.split(":", 1))
+    return hashlib.sha256(plain.encode()).hexdigest() == x.query["client"]
+
+
+async def do_token(x):
+    form = dict(urllib.parse.parse_qsl(x.body.decode()))
+    await asyncio.sleep(x.number("wait", 0) / 1000)
+    if "status" in x.query:
+        await x.reply(x.number("status", 500), b"no", **({"retry_after": "3"} if "later" in x.query else {}))
+    elif "raw" in x.query:
+        await x.reply(200, x.query["raw"].encode())
+    elif "fail" in x.query or form.get("grant_type") != "client_credentials":
+        await x.reply(400, json.dumps({"error": x.query.get("fail", "unsupported_grant_type")}).encode())
+    elif "client" in x.query and not is_client(x):
+        await x.reply(401, b'{"error":"invalid_client"}')
+    else:
+        token = f"canary-issued-{len(TOKENS) + 1}"
+        TOKENS[token] = time.monotonic() + x.number("life", 3600)
+        await x.reply(200, json.dumps({"access_token": token, "token_type": "bearer", "expires_in": x.number("life", 3600),
+                                       "scope": form.get("scope", "")}).encode(), Content_Type="application/json")
+    return True
+
+
+async def do_guarded(x):
+    kind, _, token = x.headers.get("authorization", "").partition(" ")
+    await asyncio.sleep(x.number("wait", 0) / 1000)
+    good = kind == "Bearer" and TOKENS.get(token, 0) > time.monotonic()
+    await x.reply(200 if good else 401, b"{}")
+    return True
+
+
+async def do_revoke(x):
+    for token in TOKENS:
+        TOKENS[token] = 0
+    await x.reply(200, b"ok")
     return True
 
 
