@@ -34,8 +34,8 @@ void plainsecrets_tell(struct plainsecrets *p, const struct catalog *catalog)
         const struct service *s = catalog_service_at(catalog, i);
         if (!s->plain_secrets || knows(p, s->id))
             continue;
-        log_warning("a secret of this service is not encrypted in the database; it is used as it "
-                    "is. Save it in Moodle again",
+        log_warning("a secret of this service is not encrypted in the database; it works, and "
+                    "cli/service.php --encrypt of the plugin mends it",
                     "service_id", log_number(s->id), "service", s->name, NULL);
         remember(p, s->id);
     }

@@ -28,6 +28,7 @@ require(__DIR__ . '/../../../config.php');
 require_once($CFG->libdir . '/clilib.php');
 
 use local_integrationhub\local\cli;
+use local_integrationhub\local\service_fields;
 use local_integrationhub\service\registry;
 
 $help = <<<'TEXT'
@@ -37,12 +38,23 @@ Makes, changes and lists the services of Moodle Integration Hub.
     service.php --add=NAME --url=URL [fields]
     service.php --update=NAME [fields]
     service.php --enable=NAME | --disable=NAME | --delete=NAME
+    service.php --encrypt=NAME                      encrypt its secrets with Moodle's key, for workers that have a copy of it
 
 Fields:
     --url=URL              base URL (REST), WSDL URL (SOAP) or AMQP URL
     --type=TYPE            rest, amqp or soap (default: rest)
-    --auth=TYPE            bearer, apikey or none (default: bearer)
-    --token-stdin          read the token from standard input (a token in an argument can be seen by everybody here)
+    --auth=TYPE            none, bearer, apikey, basic, oauth2; of SOAP also wsse, wssetext (default: bearer)
+    --token-stdin          read the token, password or client secret from standard input (an argument can be seen by all)
+    --secret-stdin=FIELD   the same of client_cert (PEM: certificate and key), signing_secret or signing_secret_old (whsec_...)
+    --auth-user=NAME       user of basic and wsse, client id of oauth2
+    --auth-header=NAME     header of the API key (default: X-API-Key)
+    --auth-url=URL         token endpoint of oauth2
+    --auth-scope=TEXT      its scope
+    --headers=JSON         headers to add, {"Name": "text with {{placeholders}}"}
+    --body-type=TYPE       json, form or raw (default: json)
+    --content-type=TYPE    of a raw body
+    --soap-version=N       1.1 or 1.2 (default: as the WSDL says)
+    --soap-headers=JSON    template of the SOAP headers
     --timeout=SECONDS      (default: the setting default_timeout)
     --max-retries=N        (default: the setting default_max_retries)
     --retry-backoff=SECONDS
@@ -62,6 +74,15 @@ $fields = [
     'url' => 'base_url',
     'type' => 'type',
     'auth' => 'auth_type',
+    'auth-user' => 'auth_user',
+    'auth-header' => 'auth_header',
+    'auth-url' => 'auth_url',
+    'auth-scope' => 'auth_scope',
+    'headers' => 'headers',
+    'body-type' => 'body_type',
+    'content-type' => 'content_type',
+    'soap-version' => 'soap_version',
+    'soap-headers' => 'soap_headers',
     'timeout' => 'timeout',
     'max-retries' => 'max_retries',
     'retry-backoff' => 'retry_backoff',
@@ -74,15 +95,17 @@ $fields = [
     'response-queue' => 'response_queue',
 ];
 $options = cli::options(array_merge(
-    ['list', 'json', 'add', 'update', 'enable', 'disable', 'delete', 'token-stdin'],
+    ['list', 'json', 'add', 'update', 'enable', 'disable', 'delete', 'encrypt', 'token-stdin', 'secret-stdin'],
     array_keys($fields)
 ), $help);
 
 cli::run(function () use ($options, $fields): void {
-    [$action, $name] = cli::action($options, ['list', 'add', 'update', 'enable', 'disable', 'delete']);
+    [$action, $name] = cli::action($options, ['list', 'add', 'update', 'enable', 'disable', 'delete', 'encrypt']);
     $data = cli::record($options, $fields);
-    if ($options['token-stdin']) {
-        $data->auth_token = trim((string) file_get_contents('php://stdin'));
+    $secret = $options['token-stdin'] ? 'auth_token' : $options['secret-stdin'];
+    if ($secret) {
+        service_fields::require_secret((string) $secret);
+        $data->$secret = trim((string) file_get_contents('php://stdin'));
     }
     if ($action === 'list') {
         $columns = ['id', 'name', 'type', 'auth_type', 'enabled', 'base_url'];
@@ -101,6 +124,8 @@ cli::run(function () use ($options, $fields): void {
     }
     if ($action === 'delete') {
         registry::delete_service((int) $service->id);
+    } else if ($action === 'encrypt') {
+        registry::encrypt_service((int) $service->id);
     } else {
         $data = $action === 'update' ? $data : (object) ['enabled' => (int) ($action === 'enable')];
         registry::update_service((int) $service->id, $data);

@@ -36,6 +36,9 @@ final class service_fields {
     /** Versions of SOAP; null is as the WSDL says. */
     public const SOAPVERSIONS = [null, '1.1', '1.2'];
 
+    /** Fields that hold secrets. */
+    public const SECRETS = ['auth_token', 'client_cert', 'signing_secret', 'signing_secret_old'];
+
     /** Texts that may be missing: longest value. */
     private const TEXTS = [
         'auth_user' => 255,
@@ -100,6 +103,16 @@ final class service_fields {
             'body_type' => 'json',
             'soap_version' => null,
         ] + array_fill_keys(array_keys(self::TEXTS), null);
+    }
+
+    /**
+     * Refuses a name that is not one of the secrets'.
+     *
+     * @param string $name
+     * @throws \moodle_exception naming what is accepted
+     */
+    public static function require_secret(string $name): void {
+        self::validate_choice(['secret-stdin' => $name], 'secret-stdin', self::SECRETS);
     }
 
     /**

@@ -109,6 +109,22 @@ class registry {
     }
 
     /**
+     * Encrypts the secrets of a service that are not yet, with Moodle's own key.
+     *
+     * @param int $id
+     * @return bool whether there were any
+     */
+    public static function encrypt_service(int $id): bool {
+        $values = [];
+        foreach (array_intersect_key((array) self::get_service_by_id($id), array_flip(service_fields::SECRETS)) as $name => $text) {
+            if ((string) $text !== '' && !preg_match('~^(sodium|openssl-aes-256-ctr):~', $text)) {
+                $values[$name] = \core\encryption::encrypt($text);
+            }
+        }
+        return $values && self::update_service($id, (object) $values);
+    }
+
+    /**
      * Deletes a service and all that hangs on it.
      *
      * @param int $id

@@ -115,6 +115,24 @@ final class registry_test extends \advanced_testcase {
         }
     }
 
+    public function test_secrets_are_encrypted_once_and_only_they(): void {
+        $key = 'whsec_' . base64_encode(str_repeat('k', 24));
+        $secrets = ['auth_token' => 'T', 'client_cert' => "PEM\n", 'signing_secret' => $key];
+        $id = registry::create_service((object) (['name' => 'crm', 'base_url' => 'https://h'] + $secrets));
+        $before = registry::get_service_by_id($id);
+        $this->assertTrue(registry::encrypt_service($id));
+        $after = registry::get_service_by_id($id);
+        foreach ($secrets as $name => $text) {
+            $this->assertStringStartsWith('sodium:', $after->$name);
+            $this->assertSame($text, \core\encryption::decrypt($after->$name));
+            $before->$name = $after->$name;
+        }
+        $before->timemodified = $after->timemodified;
+        $this->assertEquals($before, $after);
+        $this->assertFalse(registry::encrypt_service($id), 'nothing left to do');
+        $this->assertEquals($after, registry::get_service_by_id($id));
+    }
+
     public function test_a_refused_change_changes_nothing(): void {
         $id = registry::create_service((object) ['name' => 'crm', 'base_url' => 'https://h']);
         $before = registry::get_service_by_id($id);
