@@ -21,6 +21,10 @@ NETWORKS = ("10.0.0.0/8, fd00::/8\000010.1.2.3", "::ffff:10.0.0.0/104 ::1\000fd0
             "64:ff9b::/96,0.0.0.0/0\00064:ff9b::1", "::/0")
 SECRETS = ("sodium:dxcplZW7SAmM9p8vV2+ltxm8LN54RAEhZ793vN+DulQo7Prmox2+6i7zhHmZ",
            "openssl-aes-256-ctr:u6ZbUl5Axvl2aNzaRnD8eAz/FZI3Qxt3yyMA/H5me6U3itSPxwBc1l4sTjwGdb7ut1sV5k46JNXyYTNR", "sodium:QUJD", "plain")
+HEADERSETS = ('{"X-A": "a {{v}}", "Accept": "text/csv"}\0{"v": "1 2"}', '{"x-a": "{{v | urlencode}}", "X-A": ""}\0{}', '{"Host": "x"}', "[]",
+              '{"X-B": "{{other.a}}"}\0{"other": {"a": "\\r\\nEvil: 1"}}')
+OAUTH = ('\0{"access_token": "T", "token_type": "bearer", "expires_in": 3600}', '1\0{"error": "invalid_client", "error_description": "x"}',
+         '\0{"access_token": "a\\u0000", "expires_in": "7"}', "12345\0<html>", '\0"T"')
 CONFS = ("", "[database]\nuser = ab\nhost = h\n", "[worker]\nprocesses = 900\n", "[broker]\nurl = amqp://u:p@h,amqps://h\nheartbeat = 1m\n",
          "[log]\nlevel = debug\n; a comment\n",
          "[database]\npassword = a b # c\ntls = off\nport=0x10\n", "[worker]\nmax_event_bytes = 2M\nmax_event_bytes = 1M\n",
@@ -93,7 +97,7 @@ def seeds():
         found["conf"] = [file.read(), *CONFS]
     found.update(amqp_target=list(AMQP_TARGETS), bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS),
                  history=list(HISTORIES),
-                 netguard=list(NETWORKS), planted=["bo"], seen=list(IDS), secret=list(SECRETS),
+                 netguard=list(NETWORKS), planted=["bo"], seen=list(IDS), secret=list(SECRETS), headerset=list(HEADERSETS), oauth=list(OAUTH),
                  soap=list(soap_inputs()), xmlsafe=xml_inputs())
     return found
 
