@@ -3,7 +3,7 @@
     world = Nginx doors: http, https (HTTP/2 offered), mtls (a client certificate wanted), and the same http on ::1
     world.requests()    what arrived, each a dict
 
-Paths: /ok/... 200; /basic/... wants user `canary-user` and the password of `world.password`; /status-NNN/...
+Paths: /ok/... 200; /slow/... 200 after 100 ms; /basic/... wants user `canary-user` and the password of `world.password`; /status-NNN/...
 """
 import json
 import os
@@ -16,8 +16,8 @@ USER = "canary-user"
 
 _HTTP = """
     log_format door escape=json '{"door":"$server_name","protocol":"$server_protocol","id":"$http_webhook_id","method":"$request_method",'
-        '"uri":"$request_uri","status":$status,"connection":$connection,"authorization":"$http_authorization","apikey":"$http_x_api_key",'
-        '"ownkey":"$http_x_own_key","type":"$http_content_type","accept":"$http_accept","signature":"$http_webhook_signature",'
+        '"uri":"$request_uri","status":$status,"at":$msec,"took":$request_time,"connection":$connection,'
+        '"authorization":"$http_authorization","apikey":"$http_x_api_key","ownkey":"$http_x_own_key","type":"$http_content_type","accept":"$http_accept","signature":"$http_webhook_signature",'
         '"timestamp":"$http_webhook_timestamp","site":"$http_x_site","who":"$ssl_client_s_dn","body":"$request_body"}';
     access_log {folder}/requests.jsonl door;
     client_body_buffer_size 2m;
@@ -31,6 +31,7 @@ _HTTP = """
 _LOCATIONS = """
         location /ok/ { echo_read_request_body; echo '{"ok":true}'; }
         location /basic/ { auth_basic "a"; auth_basic_user_file {folder}/users; echo_read_request_body; echo '{"ok":true}'; }
+        location /slow/ { echo_read_request_body; echo_sleep 0.1; echo '{"ok":true}'; }
         location /status-404/ { echo_status 404; echo_read_request_body; echo 'no'; }
         location /status-422/ { echo_status 422; echo_read_request_body; echo 'no'; }
         location /status-503/ { echo_status 503; echo_read_request_body; echo 'no'; }

@@ -102,6 +102,11 @@ class Services(shared.HubTest):
         self.assertLessEqual(len(letters), 1)
         return letters[0] if letters else None
 
+    def log_with(self, hub, words, times):
+        """The fleet's log, once it holds the words so often."""
+        log = pathlib.Path(hub.fleet.log).read_text(encoding="utf-8", errors="replace")
+        return log if log.count(words) >= times else None
+
     def arrived(self, name):
         """What nginx has got of a service."""
         return [request for request in self.world.doors.requests() if request["uri"].split("?")[0].rsplit("/", 1)[-1] == name]
@@ -241,7 +246,8 @@ class RestMatrix(Services):
     def check_special(self, hub):
         """The odd ones: plain text, a header that an event breaks, own headers, signatures, the proxy's own log."""
         self.assertEqual(self.arrived("plain")[0]["authorization"], "Bearer canary-plain")
-        log = pathlib.Path(hub.fleet.log).read_text(encoding="utf-8", errors="replace")
+        hub.database.query(f"UPDATE mdl_local_integrationhub_svc SET timeout = 6 WHERE id = {self.services['plain']}")
+        log = wait_until(lambda: self.log_with(hub, "rules read", 2), 20, "the changed service to be read")
         warnings = [line for line in log.splitlines() if "is not encrypted" in line]
         self.assertEqual([f"service_id={self.services['plain']} " in line for line in warnings], [True])
         self.assertEqual(self.arrived("query"), [])
@@ -388,13 +394,18 @@ class RestConnections(Services):
 
     def test_one_request_at_a_time_on_a_connection_of_http2(self):
         hub = self.hub(processes=1, settings=self.world.settings())
-        self.service(hub, "many", self.world.doors.door("https"), max_concurrency=8)
+        self.service(hub, "many", self.world.doors.door("https"), "/slow/many", max_concurrency=8)
         hub.start()
         for _ in range(60):
             hub.raw(CREATED, event())
         wait_until(lambda: len(self.arrived("many")) >= 60, 30, "all requests")
         self.assertEqual({request["protocol"] for request in self.arrived("many")}, {"HTTP/2.0"})
-        self.assertLessEqual(len({request["connection"] for request in self.arrived("many")}), 8)
+        spans = collections.defaultdict(list)
+        for request in self.arrived("many"):
+            spans[request["connection"]].append((request["at"] - request["took"], request["at"]))
+        self.assertEqual(len(spans), 8)
+        for times in map(sorted, spans.values()):       # nginx rounds to a millisecond
+            self.assertTrue(all(later[0] > earlier[1] - 0.01 for earlier, later in zip(times, times[1:])), times)
 
     def test_a_proxy_that_wants_a_password(self):
         hub = self.hub(processes=1, settings=self.world.settings(proxy=f"http://127.0.0.1:{self.world.proxy.port}"))
