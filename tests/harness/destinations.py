@@ -17,7 +17,8 @@ USER = "canary-user"
 _HTTP = """
     log_format door escape=json '{"door":"$server_name","protocol":"$server_protocol","id":"$http_webhook_id","method":"$request_method",'
         '"uri":"$request_uri","status":$status,"at":$msec,"took":$request_time,"connection":$connection,'
-        '"authorization":"$http_authorization","apikey":"$http_x_api_key","ownkey":"$http_x_own_key","type":"$http_content_type","accept":"$http_accept","signature":"$http_webhook_signature",'
+        '"authorization":"$http_authorization","apikey":"$http_x_api_key","ownkey":"$http_x_own_key",'
+        '"type":"$http_content_type","accept":"$http_accept","signature":"$http_webhook_signature",'
         '"timestamp":"$http_webhook_timestamp","site":"$http_x_site","who":"$ssl_client_s_dn","body":"$request_body"}';
     access_log {folder}/requests.jsonl door;
     client_body_buffer_size 2m;

@@ -217,6 +217,7 @@ class RestMatrix(Services):
             self.service(hub, name, url, path + name, secrets=secrets, **columns)
             yield name, cell, words
 
+    @shared.smoke
     def test_the_matrix(self):
         hub = self.hub(processes=1, settings=self.world.settings())
         matrix = Matrix("REST")
@@ -313,6 +314,7 @@ class RestTokens(Services):
         used = collections.Counter(request["headers"]["authorization"] for request in self.world.stub.record("/guarded"))
         return [used[token] for token in sorted(used)]
 
+    @shared.smoke
     def test_all_wait_for_one_fetch_and_nothing_is_lost(self):
         hub = self.start("&wait=700", count=3)
         for _ in range(40):
@@ -322,6 +324,7 @@ class RestTokens(Services):
         self.assertEqual(self.good(), [120])
         self.assertEqual(hub.dead_count(), 0)
 
+    @shared.smoke
     def test_a_token_that_is_refused_is_renewed_once(self):
         hub = self.start()
         hub.raw(CREATED, event())
