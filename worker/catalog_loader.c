@@ -9,6 +9,7 @@
 #include "common/timing.h"
 #include "dispatcher/catalog.h"
 #include "worker/breakers.h"
+#include "worker/catalog_rows.h"
 #include "worker/store.h"
 
 enum { MAX_BREAKERS = 100000 };
@@ -42,59 +43,6 @@ struct loader {
     char reason[256];  /* last failure told; "" after a success */
 };
 
-static int on_service(void *context, const struct db_row *row)
-{
-    struct look *look = context;
-    const struct service_row service = {
-        .id = db_number(row, 0, 0),
-        .name = row->text[1],
-        .type = row->text[2],
-        .base_url = row->text[3],
-        .auth_type = row->text[4],
-        .auth_token = row->text[5],
-        .timeout_s = db_number(row, 6, 5),
-        .max_concurrency = db_number(row, 7, 16),
-        .max_retries = db_number(row, 8, 3),
-        .retry_backoff_s = db_number(row, 9, 1),
-        .long_retries = db_number(row, 10, 1) != 0,
-        .cb_failure_threshold = db_number(row, 11, 5),
-        .cb_cooldown_s = db_number(row, 12, 30),
-        .enabled = db_number(row, 13, 0) != 0,
-        .paused = db_number(row, 14, 0) != 0,
-        .rate_limit = db_number(row, 15, 0),
-        .auth_user = row->text[16],
-        .auth_header = row->text[17],
-        .auth_url = row->text[18],
-        .auth_scope = row->text[19],
-        .client_cert = row->text[20],
-        .headers = row->text[21],
-        .body_type = row->text[22],
-        .content_type = row->text[23],
-        .signing_secret = row->text[24],
-        .signing_secret_old = row->text[25],
-        .soap_version = row->text[26],
-        .soap_headers = row->text[27],
-    };
-    return catalog_builder_service(look->builder, &service);
-}
-
-static int on_rule(void *context, const struct db_row *row)
-{
-    struct look *look = context;
-    const struct rule_row rule = {
-        .id = db_number(row, 0, 0),
-        .service_id = db_number(row, 1, 0),
-        .eventname = row->text[2],
-        .endpoint = row->text[3],
-        .http_method = row->text[4],
-        .payload_template = row->text[5],
-        .enabled = db_number(row, 6, 0) != 0,
-        .timemodified = db_number(row, 7, 0),
-        .filter = row->text[8],
-    };
-    return catalog_builder_rule(look->builder, &rule);
-}
-
 static int on_breaker(void *context, const struct db_row *row)
 {
     struct look *look = context;
@@ -124,45 +72,28 @@ static int on_fleet(void *context, const struct db_row *row)
     return 0;
 }
 
-/* Puts the table's name in front of the server's words, and what helps after them. */
-static int read_table(struct look *look, struct db *db, const char *table, const char *sql,
-                      db_on_row *on_row)
-{
-    int r = db_query(db, sql, NULL, 0, on_row, look, NULL);
-    if (r < 0 && !db_lost(db))
-        snprintf(look->job.reason, sizeof look->job.reason, "%s: %.180s%s", table,
-                 r == -ENOMEM ? "out of memory" : db_reason(db),
-                 r == -ENOENT ? "; has Moodle's upgrade of the plugin run?" : "");
-    return r;
-}
+static const struct catalog_table breaker_table = {
+    "local_integrationhub_cb",
+    "SELECT serviceid, state, trips, COALESCE(retryat, 0) - UNIX_TIMESTAMP(),"
+    " holder FROM {local_integrationhub_cb}",
+    on_breaker,
+};
+
+static const struct catalog_table worker_table = {
+    "local_integrationhub_worker",
+    "SELECT GREATEST(1, COUNT(*)) FROM {local_integrationhub_worker}"
+    " WHERE timeseen >= UNIX_TIMESTAMP() - 10",
+    on_fleet,
+};
 
 static int read_tables(struct look *look, struct db *db)
 {
-    int r = read_table(look, db, "local_integrationhub_svc",
-                       "SELECT id, name, type, base_url, auth_type, auth_token, timeout,"
-                       " max_concurrency, max_retries, retry_backoff, long_retries,"
-                       " cb_failure_threshold, cb_cooldown, enabled, paused, rate_limit, auth_user,"
-                       " auth_header, auth_url, auth_scope, client_cert, headers, body_type,"
-                       " content_type, signing_secret, signing_secret_old, soap_version,"
-                       " soap_headers FROM {local_integrationhub_svc} ORDER BY id",
-                       on_service);
+    char *reason = look->job.reason;
+    const size_t size = sizeof look->job.reason;
+    int r = catalog_rows_read(db, look->builder, reason, size);
     if (r == 0)
-        r = read_table(
-            look, db, "local_integrationhub_rules",
-            "SELECT id, serviceid, eventname, endpoint, http_method, payload_template,"
-            " enabled, timemodified, filter FROM {local_integrationhub_rules} ORDER BY id",
-            on_rule);
-    if (r == 0)
-        r = read_table(look, db, "local_integrationhub_cb",
-                       "SELECT serviceid, state, trips, COALESCE(retryat, 0) - UNIX_TIMESTAMP(),"
-                       " holder FROM {local_integrationhub_cb}",
-                       on_breaker);
-    if (r == 0)
-        r = read_table(look, db, "local_integrationhub_worker",
-                       "SELECT GREATEST(1, COUNT(*)) FROM {local_integrationhub_worker}"
-                       " WHERE timeseen >= UNIX_TIMESTAMP() - 10",
-                       on_fleet);
-    return r;
+        r = catalog_table_read(db, &breaker_table, look, reason, size);
+    return r < 0 ? r : catalog_table_read(db, &worker_table, look, reason, size);
 }
 
 static int read_snapshot(struct look *look, struct db *db)
