@@ -14,9 +14,9 @@
 #include <json-c/json.h>
 
 #include "dispatcher/catalog.h"
-#include "dispatcher/condition.h"
-#include "dispatcher/path.h"
 #include "dispatcher/request.h"
+#include "worker/ctl_files.h"
+#include "worker/ctl_render.h"
 
 #define FOLDER "tests/cases"
 
@@ -25,143 +25,39 @@ enum { DEFAULT_NOW = 1795348440, MAX_FILE = 1024 * 1024 };
 
 struct files {
     char *event;
+    size_t event_len;
     struct json_object *rule;
     struct json_object *service;
     struct json_object *expect;
+    struct json_object *data; /* NULL: the case looks nothing up */
 };
 
-static char *read_file(const char *name, const char *file)
+static const char *path_of(const char *name, const char *file)
 {
-    char path[512];
+    static char path[512];
     (void)snprintf(path, sizeof(path), FOLDER "/%s/%s", name, file);
-    FILE *f = fopen(path, "rbe");
-    if (!f) {
-        fail_msg("%s cannot be opened", path);
-        return NULL;
-    }
-    char *text = calloc(1, MAX_FILE + 1);
-    assert_non_null(text);
-    size_t n = fread(text, 1, MAX_FILE, f);
-    (void)fclose(f);
-    text[n] = '\0';
-    return text;
+    return path;
 }
 
 static struct json_object *read_json(const char *name, const char *file)
 {
-    char *text = read_file(name, file);
-    struct json_object *root = json_tokener_parse(text);
-    if (!root) {
-        fail_msg("%s/%s is not JSON", name, file);
+    struct json_object *object = NULL;
+    char reason[300];
+    if (ctl_file_object(path_of(name, file), &object, reason, sizeof(reason)) < 0) {
+        fail_msg("%s", reason);
     }
-    free(text);
-    return root;
+    return object;
 }
 
-/* The field as text; NULL for null and for what is missing. */
-static const char *text_of(struct json_object *row, const char *field)
+static void read_event(const char *name, struct files *f)
 {
-    struct json_object *value = NULL;
-    return json_object_object_get_ex(row, field, &value) ? json_object_get_string(value) : NULL;
-}
-
-static int64_t number_of(struct json_object *row, const char *field, int64_t missing)
-{
-    struct json_object *value = NULL;
-    return json_object_object_get_ex(row, field, &value) ? json_object_get_int64(value) : missing;
-}
-
-static struct catalog *catalog_of(const struct files *f)
-{
-    const struct service_row service = {
-        .id = number_of(f->service, "id", 0),
-        .name = text_of(f->service, "name"),
-        .type = text_of(f->service, "type"),
-        .base_url = text_of(f->service, "base_url"),
-        .auth_type = text_of(f->service, "auth_type"),
-        .auth_token = text_of(f->service, "auth_token"),
-        .auth_user = text_of(f->service, "auth_user"),
-        .auth_header = text_of(f->service, "auth_header"),
-        .auth_url = text_of(f->service, "auth_url"),
-        .auth_scope = text_of(f->service, "auth_scope"),
-        .client_cert = text_of(f->service, "client_cert"),
-        .headers = text_of(f->service, "headers"),
-        .body_type = text_of(f->service, "body_type"),
-        .content_type = text_of(f->service, "content_type"),
-        .signing_secret = text_of(f->service, "signing_secret"),
-        .signing_secret_old = text_of(f->service, "signing_secret_old"),
-        .soap_version = text_of(f->service, "soap_version"),
-        .soap_headers = text_of(f->service, "soap_headers"),
-        .timeout_s = number_of(f->service, "timeout", 5),
-        .max_concurrency = number_of(f->service, "max_concurrency", 16),
-        .enabled = number_of(f->service, "enabled", 1) != 0,
-    };
-    const struct rule_row rule = {
-        .id = number_of(f->rule, "id", 0),
-        .service_id = number_of(f->rule, "serviceid", 0),
-        .eventname = text_of(f->rule, "eventname"),
-        .endpoint = text_of(f->rule, "endpoint"),
-        .http_method = text_of(f->rule, "http_method"),
-        .payload_template = text_of(f->rule, "payload_template"),
-        .filter = text_of(f->rule, "filter"),
-        .enabled = number_of(f->rule, "enabled", 1) != 0,
-    };
-    struct catalog *c = NULL;
-    struct catalog_builder *b = catalog_builder_new();
-    assert_non_null(b);
-    assert_int_equal(catalog_builder_service(b, &service), 0);
-    assert_int_equal(catalog_builder_rule(b, &rule), 0);
-    assert_int_equal(catalog_builder_seal(b, &c), 0);
-    assert_int_equal(catalog_orphan_count(c), 0);
-    return c;
-}
-
-/* The objects that data.json holds, by kind and id, as views for this event. */
-struct looked_up {
-    struct json_object *file;
-    struct jsonview views[PATH_ROOTS];
-    struct enrichment data;
-};
-
-static void look_up(const char *name, const struct rule *rule, struct envelope *event,
-                    struct looked_up *l)
-{
-    static const char *const kinds[ENRICHMENT_KINDS] = {"user", "profile", "course", "cm", "site"};
-    char path[512];
-    (void)snprintf(path, sizeof(path), FOLDER "/%s/data.json", name);
-    if (access(path, R_OK) != 0) {
-        return;
+    char reason[300];
+    if (ctl_file_read(path_of(name, "event.json"), &f->event, &f->event_len, reason,
+                      sizeof(reason)) < 0) {
+        fail_msg("%s", reason);
     }
-    l->file = read_json(name, "data.json");
-    for (unsigned root = ROOT_EVENT + 1; root < PATH_ROOTS; root++) {
-        char id[24];
-        char reason[100];
-        struct json_object *kind = NULL;
-        struct json_object *object = NULL;
-        if (!(rule->needs & ROOT_BIT(root))) {
-            continue;
-        }
-        l->data.roots |= ROOT_BIT(root);
-        (void)snprintf(id, sizeof(id), "%lld",
-                       (long long)enrichment_id(&event->view, (enum path_root)root));
-        if (json_object_object_get_ex(l->file, kinds[enrichment_kind_of((enum path_root)root)],
-                                      &kind) &&
-            json_object_object_get_ex(kind, id, &object)) {
-            const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
-            assert_int_equal(
-                jsonview_parse(&l->views[root], text, strlen(text), 8, reason, sizeof(reason)), 0);
-            l->data.views[root] = &l->views[root];
-        }
-    }
-    event->data = &l->data;
-}
-
-static void looked_up_release(struct looked_up *l)
-{
-    for (unsigned root = 0; root < PATH_ROOTS; root++) {
-        jsonview_release(&l->views[root]);
-    }
-    json_object_put(l->file);
+    assert_true(f->event_len > 0 && f->event[f->event_len - 1] == '\n');
+    f->event[--f->event_len] = '\0';
 }
 
 static void check_text(const char *name, const char *what, const char *is, const char *wanted)
@@ -185,7 +81,7 @@ static bool is_volatile(const char *header)
 static void check_headers(const char *name, const struct request *r, struct json_object *expect)
 {
     struct json_object *wanted = NULL;
-    const char *prefix = text_of(expect, "traceparent_prefix");
+    const char *prefix = ctl_row_text(expect, "traceparent_prefix");
     int found = 0;
     assert_true(json_object_object_get_ex(expect, "headers", &wanted));
     for (size_t i = 0; i < r->n_headers; i++) {
@@ -193,7 +89,7 @@ static void check_headers(const char *name, const struct request *r, struct json
         const char *colon = strchr(r->headers[i], ':');
         assert_non_null(colon);
         (void)snprintf(header, sizeof(header), "%.*s", (int)(colon - r->headers[i]), r->headers[i]);
-        const char *value = text_of(wanted, header);
+        const char *value = ctl_row_text(wanted, header);
         if (value || !is_volatile(header)) {
             check_text(name, header, colon + 2, value);
             found++;
@@ -211,29 +107,19 @@ static void check_request(const char *name, const struct request *r, struct json
 {
     size_t len = 0;
     const char *body = request_body(r, &len);
-    check_text(name, "method", r->method, text_of(expect, "method"));
-    check_text(name, "url", buf_text(&r->url), text_of(expect, "url"));
-    check_text(name, "body", body, text_of(expect, "body"));
+    check_text(name, "method", r->method, ctl_row_text(expect, "method"));
+    check_text(name, "url", buf_text(&r->url), ctl_row_text(expect, "url"));
+    check_text(name, "body", body, ctl_row_text(expect, "body"));
     assert_int_equal(strlen(body), len);
     check_headers(name, r, expect);
 }
-
-enum { SKIPPED = 1 };
-
-/* What becomes of a case. */
-struct run {
-    struct envelope event;
-    struct looked_up looked_up;
-    struct request request;
-    char reason[600];
-};
 
 /* What the plugin says when such a rule is saved must be what the worker says, word for word. */
 static void check_invalid(const char *name, const struct files *f, const struct rule *rule)
 {
     static const char *const parts[] = {"policy: endpoint, line ", "policy: payload, line ",
                                         "policy: filter, line "};
-    const char *invalid = text_of(f->expect, "invalid");
+    const char *invalid = ctl_row_text(f->expect, "invalid");
     bool is_syntax = false;
     for (size_t i = 0; rule->fault && i < sizeof(parts) / sizeof(parts[0]); i++) {
         is_syntax = is_syntax || strncmp(rule->fault, parts[i], strlen(parts[i])) == 0;
@@ -245,85 +131,61 @@ static void check_invalid(const char *name, const struct files *f, const struct 
     }
 }
 
-/* What the rule's filter says: 0, SKIPPED, or negative with the reason. */
-static int ask_filter(const struct rule *rule, const struct envelope *event, char *ret_reason,
-                      size_t size)
+/* Parses and builds; the reason as the dead letter will have it. */
+static int build(const char *name, const struct files *f, struct ctl_rendering *r)
 {
-    char what[440];
-    bool wanted = true;
-    const struct path_source source = {&event->view, event->data};
-    if (!rule->filter || rule->fault) {
-        return 0;
+    const char *id = ctl_row_text(f->expect, "message_id");
+    int result = ctl_rendering_parse(r, MAX_FILE, id ? id : default_id, f->event, f->event_len);
+    if (result < 0) {
+        return result;
     }
-    int r = condition_match(rule->filter, &source, &wanted, what, sizeof(what));
-    (void)snprintf(ret_reason, size, "policy: filter, %s", r < 0 ? what : "");
-    return r < 0 ? r : wanted ? 0 : SKIPPED;
+    assert_int_equal(ctl_rows_catalog(f->service, f->rule, NULL, &r->catalog), 0);
+    r->service = catalog_service_at(r->catalog, 0);
+    r->rule = service_rule(r->service, ctl_row_number(f->rule, "id", 0));
+    assert_non_null(r->rule);
+    check_invalid(name, f, r->rule);
+    assert_int_equal(ctl_lookup_file(r, f->data), 0);
+    return ctl_rendering_build(r, ctl_row_number(f->expect, "now", DEFAULT_NOW));
 }
 
-/* Parses and builds; the reason as the dead letter will have it. */
-static int build(const char *name, const struct files *f, struct run *run, const struct catalog *c)
+static void check_case(const char *name, const struct files *f)
 {
-    struct envelope *event = &run->event;
-    char *ret_reason = run->reason;
-    const size_t size = sizeof(run->reason);
-    const struct envelope_limits limits = {.max_bytes = MAX_FILE, .max_depth = ENVELOPE_MAX_DEPTH};
-    const char *id = text_of(f->expect, "message_id");
-    char reason[400] = "";
-    int result = envelope_parse(event, &limits, id ? id : default_id, f->event, strlen(f->event),
-                                reason, sizeof(reason));
-    if (result < 0) {
-        (void)snprintf(ret_reason, size, "poison: %s", reason);
-        return result;
+    struct ctl_rendering r;
+    ctl_rendering_init(&r);
+    int result = build(name, f, &r);
+    bool skipped = ctl_row_number(f->expect, "skipped", 0) != 0;
+    const char *error = ctl_row_text(f->expect, "error");
+    if ((result < 0) != (error != NULL)) {
+        fail_msg("%s: %s", name, result < 0 ? r.reason : "no error");
     }
-    const struct service *s = catalog_service_at(c, 0);
-    const struct rule *rule = service_rule(s, number_of(f->rule, "id", 0));
-    assert_non_null(rule);
-    check_invalid(name, f, rule);
-    look_up(name, rule, event, &run->looked_up);
-    result = ask_filter(rule, event, ret_reason, size);
-    if (result != 0) {
-        return result;
+    if ((result == CTL_SKIPPED) != skipped) {
+        fail_msg("%s: %s", name, skipped ? "is not skipped" : "is skipped");
     }
-    return request_build(&run->request, s, rule, event, number_of(f->expect, "now", DEFAULT_NOW),
-                         ret_reason, size);
+    if (!error && !skipped) {
+        check_request(name, &r.request, f->expect);
+    } else if (error && !strstr(r.reason, error)) {
+        fail_msg("%s: the reason\n  is       %s\n  without  %s", name, r.reason, error);
+    }
+    ctl_rendering_release(&r);
 }
 
 static void run_case(const char *name)
 {
     struct files f = {
-        .event = read_file(name, "event.json"),
         .rule = read_json(name, "rule.json"),
         .service = read_json(name, "service.json"),
         .expect = read_json(name, "expect.json"),
     };
-    struct catalog *c = catalog_of(&f);
-    struct run run = {0};
-    size_t len = strlen(f.event);
-    assert_true(len > 0 && f.event[len - 1] == '\n');
-    f.event[len - 1] = '\0';
-    request_init(&run.request);
-    int result = build(name, &f, &run, c);
-    bool skipped = number_of(f.expect, "skipped", 0) != 0;
-    const char *error = text_of(f.expect, "error");
-    if ((result < 0) != (error != NULL)) {
-        fail_msg("%s: %s", name, result < 0 ? run.reason : "no error");
+    read_event(name, &f);
+    if (access(path_of(name, "data.json"), R_OK) == 0) {
+        f.data = read_json(name, "data.json");
     }
-    if ((result == SKIPPED) != skipped) {
-        fail_msg("%s: %s", name, skipped ? "is not skipped" : "is skipped");
-    }
-    if (!error && !skipped) {
-        check_request(name, &run.request, f.expect);
-    } else if (error && !strstr(run.reason, error)) {
-        fail_msg("%s: the reason\n  is       %s\n  without  %s", name, run.reason, error);
-    }
-    request_release(&run.request);
-    envelope_release(&run.event);
-    looked_up_release(&run.looked_up);
-    catalog_unref(c);
+    check_case(name, &f);
     free(f.event);
     json_object_put(f.rule);
     json_object_put(f.service);
     json_object_put(f.expect);
+    json_object_put(f.data);
 }
 
 static int is_case(const struct dirent *entry)
