@@ -33,7 +33,7 @@ def hardening_faults(program):
 
 def hardening(tree):
     """The programs as they are shipped: PIE, BIND_NOW, RELRO, no executable stack, stack protector, fortified functions."""
-    return [fault for program in tree.built("mih-worker", "mih-replayer") for fault in hardening_faults(program)]
+    return [fault for program in tree.built("mih-worker", "mih-replayer", "mihctl") for fault in hardening_faults(program)]
 
 
 def settings_table(tree):

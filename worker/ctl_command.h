@@ -1,0 +1,30 @@
+/*
+ * The command line of mihctl.
+ */
+#ifndef MIH_WORKER_CTL_COMMAND_H
+#define MIH_WORKER_CTL_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum ctl_verb { CTL_RENDER, CTL_SEND, CTL_VERSION, CTL_HELP };
+
+struct ctl_command {
+    enum ctl_verb verb;
+    const char *config_path; /* NULL: the default, if there is one */
+    const char *service;     /* files; NULL: of the database */
+    const char *rule;
+    const char *data; /* NULL: nothing is looked up in files */
+    const char *event;
+    const char *message_id; /* "": of the body */
+    int64_t rule_id;        /* of the database; 0: of files */
+    int64_t now_s;          /* 0: now */
+    bool json;
+};
+
+/* Texts are borrowed from argv. 0; -EINVAL with what is wrong. */
+int ctl_command_parse(int argc, char **argv, struct ctl_command *ret_command, char *ret_reason,
+                      size_t size) __attribute__((warn_unused_result));
+
+#endif

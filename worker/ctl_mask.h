@@ -1,0 +1,26 @@
+/*
+ * Texts for people, with credentials as "***": headers that say who calls, and every place where
+ * a service's own token stands.
+ */
+#ifndef MIH_WORKER_CTL_MASK_H
+#define MIH_WORKER_CTL_MASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/buf.h"
+
+struct service;
+
+#define CTL_MASK "***"
+
+/* Appends the text with the service's token, or what its header has made of it, as "***". Tokens
+ * of fewer than CTL_MIN_TOKEN bytes are left where they stand: they are anywhere. */
+enum { CTL_MIN_TOKEN = 6 };
+void ctl_mask_text(const struct service *s, const char *text, size_t len, struct buf *out);
+
+/* Appends the value of a header "Name: value": "***" for one that is a credential, behind the
+ * scheme of an Authorization ("Bearer ***"). */
+void ctl_mask_header(const struct service *s, const char *header, struct buf *out);
+
+#endif
