@@ -1,6 +1,7 @@
 /*
- * Texts for people, with credentials as "***": headers that say who calls, and every place where
- * a service's own token stands.
+ * Texts for people, with credentials as "***": headers that say who calls, and where a header or
+ * an answer repeats a service's own token. What an administrator has written into a template or an
+ * address is no secret here, as it is none in the tables.
  */
 #ifndef MIH_WORKER_CTL_MASK_H
 #define MIH_WORKER_CTL_MASK_H

@@ -1,6 +1,6 @@
 /*
- * The settings of mih-worker and mih-replayer: one struct, one table (settings.c), so that one file
- * serves both.
+ * The settings of mih-worker, mih-replayer and mihctl: one struct, one table (settings.c), so that
+ * one file serves all.
  */
 #ifndef MIH_WORKER_SETTINGS_H
 #define MIH_WORKER_SETTINGS_H
