@@ -1,5 +1,6 @@
 /*
- * The command line of mihctl.
+ * The command line of mihctl: a command, which rule and event it is about, and how it is shown.
+ * Parsing checks what can be checked without opening anything, and says what there is.
  */
 #ifndef MIH_WORKER_CTL_COMMAND_H
 #define MIH_WORKER_CTL_COMMAND_H

@@ -8,6 +8,8 @@
 
 #include "dispatcher/catalog.h"
 
+enum { FIRST_PART = 16 * 1024 };
+
 static int fail(const char *path, const char *what, int error, char *ret_reason, size_t size)
 {
     snprintf(ret_reason, size, "%.200s: %s", path, what);
@@ -18,7 +20,7 @@ static int fail(const char *path, const char *what, int error, char *ret_reason,
 static char *read_all(FILE *stream, size_t *ret_len)
 {
     size_t len = 0;
-    size_t cap = 16 * 1024;
+    size_t cap = FIRST_PART;
     char *text = malloc(cap + 1);
 
     while (text && !feof(stream) && !ferror(stream) && len <= CTL_MAX_FILE) {

@@ -156,7 +156,7 @@ static int read_db(struct run *r)
 {
     struct ctl_rendering *p = &r->rendering;
     struct catalog_builder *b = catalog_builder_new();
-    int error = b ? 0 : -ENOMEM;
+    int error;
 
     if (!b)
         return refuse(r, EX_OSERR, strerror(ENOMEM));

@@ -223,7 +223,8 @@ class Rendering(Files):
         broken = self.write("broken.json", "{")
         for code, text, arguments in (
                 (64, "render and send", ()), (64, "render and send", ("dlq",)), (64, "--rule-id N", ("render",)), (64, "--event", ("render", *files[:4])),
-                (64, "not both", ("render", "--rule-id", "7", *files)), (64, "not a number", ("render", "--rule-id", "x", "--event", "e")),
+                (64, "not both", ("render", "--rule-id", "7", *files)),
+                (64, "not a number", ("render", "--rule-id", "x", "--event", "e")),
                 (64, "not known", ("render", "--nonsense")), (64, "not understood", ("render", "more", *files)),
                 (66, "/nowhere", ("render", *files, "--event", "/nowhere")), (65, "not a JSON object", ("render", *files, "--rule", broken)),
                 (65, "serviceid", ("render", *files, "--rule", other_rule)), (78, "/nowhere.conf", ("render", *files, "--config", "/nowhere.conf"))):
