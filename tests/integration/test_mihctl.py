@@ -12,6 +12,9 @@ import unittest
 import fleet
 import moodle_tables
 import shared
+from rabbit import Rabbit
+from services import RabbitMQ
+from soap import SoapServer
 from stub import Stub
 
 CASES = pathlib.Path(fleet.TOP) / "tests/cases"
@@ -281,6 +284,45 @@ class Sending(Files):
         self.assertEqual((65, "reject"), (code, answer["verdict"]))
         self.assertIn("refused by the network guard", answer["reason"])
         self.assertEqual(before, len(self.stub.record()))
+
+
+class Amqp(Files):
+    """Test deliveries into a real broker."""
+
+    def test_a_message_is_in_the_queue_or_is_told_to_be_unroutable(self):
+        """Confirmed and there; without a queue it would be tried again, and the reason names the key."""
+        broker = shared.server(RabbitMQ)
+        rabbit = Rabbit(fleet.program("mih-test-rabbit"), broker.url)
+        queue = f"ctl{time.monotonic_ns()}"
+        service = {"type": "amqp", "auth_type": "none"}
+        done = mihctl("send", "--json", *self.arguments(service={**service, "base_url": f"{broker.url}?queue_declare={queue}"},
+                                                        rule={"endpoint": ""}), config=self.config)
+        self.addCleanup(rabbit.delete, "--queue", queue)
+        self.assertEqual((0, "delivered"), (done.returncode, json.loads(done.stdout)["verdict"]), done)
+        self.assertEqual({queue: 1}, rabbit.count([queue]))
+        done = mihctl("send", "--json", *self.arguments(service={**service, "base_url": broker.url}, rule={"endpoint": "no." + queue}),
+                      config=self.config)
+        self.assertEqual((75, "retry"), (done.returncode, json.loads(done.stdout)["verdict"]), done)
+        self.assertIn("no." + queue, json.loads(done.stdout)["reason"])
+
+
+class Soap(Files):
+    """Test deliveries to PHP's SoapServer."""
+
+    def test_the_wsdl_is_fetched_and_the_answer_is_json(self):
+        """One call, with the answer as JSON; and an operation that there is not."""
+        server = SoapServer()
+        self.addCleanup(server.close)
+        service = {"type": "soap", "base_url": server.url + "/calculator.wsdl", "auth_type": "none"}
+        for operation, code, verdict in (("Add", 0, "delivered"), ("Subtract", 65, "reject")):
+            arguments = self.arguments(service=service, rule={"endpoint": operation, "payload_template": '{"intA": {{userid}}, "intB": 40}'})
+            done = mihctl("send", "--json", *arguments, config=self.config)
+            answer = json.loads(done.stdout)
+            self.assertEqual((code, verdict), (done.returncode, answer["verdict"]), done)
+            if verdict == "delivered":
+                self.assertIn("42", answer["body"])
+            else:
+                self.assertIn('no operation "Subtract"', answer["reason"])
 
 
 class Database(unittest.TestCase):
