@@ -40,7 +40,7 @@ class _Guard:
 
     def __init__(self, sock):
         self.sock = sock
-        self.status = {}
+        self.status = {}                    # of what was started: how it ended, or None
         self.folders = []
         self.kept = False
         self.stopped = False
@@ -51,7 +51,7 @@ class _Guard:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def reap(self):
-        """Collects every dead child without waiting and remembers how each ended; returns whether there are children left."""
+        """Collects every dead child without waiting and remembers how those that it started ended; returns whether there are children left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -59,7 +59,8 @@ class _Guard:
                 return False
             if pid == 0:
                 return True
-            self.status[pid] = os.waitstatus_to_exitcode(status)
+            if pid in self.status:
+                self.status[pid] = os.waitstatus_to_exitcode(status)
 
     def spawn(self, request):
         """Forks and executes one program, as a rule in a session of its own; output goes to the file `log`.  There is one thread: fork is safe."""
@@ -74,6 +75,7 @@ class _Guard:
             except BaseException as error:  # the forked child must not return into the guard's loop
                 os.write(writer, str(error).encode())
             os._exit(127)
+        self.status[pid] = None             # pids come round: what an earlier bearer of this one ended with is no longer true
         for fd in {log, stdout, writer}:
             os.close(fd)
         with os.fdopen(reader, "rb") as stream:
