@@ -137,6 +137,7 @@ def alarm(trial, raise_it, end_it):
     hub.rule(good, VIEWED)
     hub.rule(bad, VIEWED)
     hub.start()
+    hub.wait_consumed()
     set_service(hub, good, enabled=0)
     set_service(hub, bad, enabled=0)
     wait_until(lambda: all(hub.rabbit.consumers(hub.fleet.queue(s)) == 0 for s in hub.services), 10, "the consumers to leave")
@@ -304,7 +305,7 @@ def mute_queue(trial):
     hub.start()
     children = hub.fleet.children()
     queue = hub.fleet.queue(mute)
-    wait_until(lambda: hub.rabbit.consumers(queue) == len(children), 20, "the consumers to be there")
+    hub.wait_consumed()
     set_service(hub, mute, paused=1)
     wait_until(lambda: hub.rabbit.consumers(queue) == 0, 20, "the consumers to leave")
     process = f'whereis(list_to_atom("{hub.broker.vhost}_{queue}"))'

@@ -131,6 +131,12 @@ class Hub:
         """Waits until every rule is bound."""
         self.fleet.wait_bound(self.database, self.rules.keys({row["id"]: row["eventname"] for row in self.rows}), seconds)
 
+    def wait_consumed(self, seconds=20):
+        """Waits until every process consumes from every service: only then can it be seen to stop."""
+        for service in self.services:
+            wait_until(lambda queue=self.fleet.queue(service): self.rabbit.consumers(queue) == len(self.fleet.children()), seconds,
+                       "the consumers to be there")
+
     # ---- publishing ----
 
     def publish(self, events, wait=True, **options):

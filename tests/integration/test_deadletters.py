@@ -172,6 +172,7 @@ class Index(Case):
         hub.rule(first, VIEWED)
         hub.rule(service, VIEWED)
         hub.start()
+        hub.wait_consumed()
         self.enable(hub, 0, first, service)
         wait_until(lambda: all(hub.rabbit.consumers(hub.fleet.queue(name)) == 0 for name in hub.services), 10, "the consumers to leave")
         hub.publish(1433)

@@ -277,6 +277,7 @@ class Republished(Dedup):
     def test_copies_that_wait_for_a_paused_service_are_sent_once(self):
         """Both copies of each event lie in the queue of a paused service, and come to the processes almost at the same time."""
         hub = self.two_rules(settings={"relay": {"batch": 20}})
+        hub.wait_consumed()
         hub.database.query("UPDATE mdl_local_integrationhub_svc SET paused = 1")
         wait_until(lambda: hub.rabbit.consumers(hub.fleet.queue(hub.services[0])) == 0, 20, "the consumers to leave")
         ids = [hub.raw(CREATED, BODY) for _ in range(30)]

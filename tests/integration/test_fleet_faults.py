@@ -127,6 +127,7 @@ class Broker(Case):
         for service in (good, bad, first):
             hub.rule(service, VIEWED)
         hub.start()
+        hub.wait_consumed()
         self._enable(hub, 0, good, bad, first)
         wait_until(lambda: all(hub.rabbit.consumers(hub.fleet.queue(s)) == 0 for s in hub.services), 10, "the consumers to leave")
         hub.publish(1433)
