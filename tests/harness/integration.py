@@ -1,9 +1,10 @@
 """Runs tests/integration/test_*.py, all in one process, so that they can share one broker and one database (shared.py).
 
-    integration.py [--smoke] [--part K/N] [--result FILE] [NAME...]
+    integration.py [--smoke] [--shared FOLDER] [--result FILE] [NAME...]
 
 NAME is a part of a test's name (file.Class.test); without one all run.  --smoke runs only the tests marked with `shared.smoke`: the short ones that
 are repeated under the sanitizers.  A test that takes longer than its class says (`seconds`, default 300) fails.  --result takes the counts as JSON.
+Processes with the same --shared folder, empty at first, share the classes among them: each takes the next one that no other has.
 """
 import argparse
 import json
@@ -93,11 +94,20 @@ def chosen(test, options):
     return any(name in test.id() for name in options.names)
 
 
-def part_of(suite, part):
-    """The tests of every N-th class: the tests wait more than they work, so two halves at a time take little more than half as long."""
-    number, parts = map(int, part.split("/"))
-    classes = list(dict.fromkeys(type(test) for test in tests_of(suite)))
-    return unittest.TestSuite(test for test in tests_of(suite) if classes.index(type(test)) % parts == number - 1)
+def claim(folder, test_class):
+    """Whether the class is this process's, and now no other's."""
+    try:
+        os.close(os.open(os.path.join(folder, f"{test_class.__module__}.{test_class.__qualname__}"), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def run_shared(tests, folder, result):
+    """Runs the tests class by class, those that no other process has claimed."""
+    for test_class in dict.fromkeys(type(test) for test in tests):
+        if claim(folder, test_class):
+            unittest.TestSuite(test for test in tests if type(test) is test_class).run(result)
 
 
 def main():
@@ -106,7 +116,7 @@ def main():
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--long", action="store_true", help="those that take long, and only those")
     parser.add_argument("--result")
-    parser.add_argument("--part", default="1/1", help="K/N: every N-th class, from the K-th on")
+    parser.add_argument("--shared", metavar="FOLDER", help="where the processes that share the tests say what they take")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     sys.path.insert(0, FOLDER)
@@ -116,9 +126,11 @@ def main():
     for name in sorted(os.listdir(FOLDER)):
         if name.startswith("test_") and name.endswith(".py"):
             suite.addTests(test for test in tests_of(loader.loadTestsFromName(name[:-3])) if chosen(test, options))
-    suite = part_of(suite, options.part)
     result = Result()
-    suite.run(result)
+    if options.shared:
+        run_shared(list(tests_of(suite)), options.shared, result)
+    else:
+        suite.run(result)
     passed, failed, skipped = result.counts()
     if options.result:
         with open(options.result, "w", encoding="utf-8") as stream:

@@ -11,8 +11,10 @@ import time
 import fleet
 
 SECTIONS = ("unit", "integration", "faults", "plugin", "lint", "fuzz", "sanitize")
+CHECKS = {"lint": "tests/lint/run", "fuzz": "tests/fuzz/run"}
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 UNIT_SECONDS = 300
+PROCESSES = 2  # of integration tests, which wait more than they work
 
 
 class Counts:
@@ -41,6 +43,31 @@ def build(name, build_type, compiler):
     if done.returncode != 0:
         print("\n".join(done.stdout.splitlines()[-80:]))
     return folder, Counts(int(done.returncode == 0), int(done.returncode != 0))
+
+
+class Ahead:
+    """A script that is started before its turn and takes only the time that the processors have left.  Tests wait more than they work and checks
+    work more than they wait: together they take little more than the longer of the two."""
+
+    def __init__(self, path):
+        self.output = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen([os.path.join(fleet.TOP, path)], cwd=fleet.TOP, stdin=subprocess.DEVNULL, stdout=self.output,
+                                        stderr=subprocess.STDOUT, preexec_fn=self._yield_to_all)
+
+    @staticmethod
+    def _yield_to_all():
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+    def finish(self):
+        """Waits for its end: (what it wrote, its exit code)."""
+        status = self.process.wait()
+        self.output.seek(0)
+        return self.output, status
+
+    def drop(self):
+        """Ends it, when its turn will not come."""
+        self.process.terminate()
+        self.process.wait()
 
 
 def run(command, **options):
@@ -80,22 +107,22 @@ def unit_tests(folder):
 
 
 def integration_tests(folder, smoke=False, names=()):
-    """tests/integration in two processes of its own, half of the classes each; their lines go straight to the screen."""
+    """tests/integration in processes of its own that share the classes; their lines go straight to the screen."""
     counts = Counts()
     environment = dict(os.environ, MIH_BUILD=folder)
-    with tempfile.TemporaryDirectory() as results:
-        halves = []
-        for half in (1, 2):
-            command = [sys.executable, os.path.join(fleet.TOP, "tests", "harness", "integration.py"), "--part", f"{half}/2", "--result",
-                       os.path.join(results, str(half)), *["--smoke"] * smoke, *names]
-            halves.append(subprocess.Popen(command, cwd=fleet.TOP, env=environment))
-        for half, process in enumerate(halves, 1):
+    with tempfile.TemporaryDirectory() as results, tempfile.TemporaryDirectory() as claims:
+        running = []
+        for number in range(PROCESSES):
+            command = [sys.executable, os.path.join(fleet.TOP, "tests", "harness", "integration.py"), "--shared", claims, "--result",
+                       os.path.join(results, str(number)), *["--smoke"] * smoke, *names]
+            running.append(subprocess.Popen(command, cwd=fleet.TOP, env=environment))
+        for number, process in enumerate(running):
             status = process.wait()
             try:
-                with open(os.path.join(results, str(half)), encoding="utf-8") as stream:
+                with open(os.path.join(results, str(number)), encoding="utf-8") as stream:
                     counts.add(Counts(*json.load(stream)))
             except (OSError, ValueError):
-                print(f"FAIL integration.py --part {half}/2 ended with {status} before it could count")
+                print(f"FAIL integration.py, process {number + 1}, ended with {status} before it could count")
                 counts.add(Counts(failed=1))
     return counts
 
@@ -108,14 +135,24 @@ def script(path, *arguments):
     command = [sys.executable, path] if path.endswith(".py") else [os.path.join(fleet.TOP, path)]
     process = subprocess.Popen(command + list(arguments), cwd=fleet.TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                text=True, errors="replace")
+    counts = told_counts(process.stdout)
+    return script_result(path, counts, process.wait())
+
+
+def told_counts(lines):
+    """Prints a script's lines; the counts of its closing one, or None."""
     counts = None
-    for line in process.stdout:
+    for line in lines:
         match = CLOSING.match(line.strip())
         if match:
             counts = Counts(*map(int, match.groups()))
         else:
             print(line, end="", flush=True)
-    status = process.wait()
+    return counts
+
+
+def script_result(path, counts, status):
+    """What a script's counts and exit code come to; prints it."""
     if counts is None:
         counts = Counts(int(status == 0), int(status != 0))
     elif status != 0 and counts.failed == 0:
@@ -132,6 +169,7 @@ class Run:
         self.chosen = [section for section in SECTIONS if getattr(options, section)] or list(SECTIONS)
         self.total = Counts()
         self.started = time.monotonic()
+        self.ahead = {}
 
     def section(self, title, work, *arguments):
         """Runs one section under its title and adds its counts; returns them."""
@@ -159,19 +197,41 @@ class Run:
             folder = self.build("build with gcc, warnings are errors", "build", "Release", "gcc")
         if folder and "unit" in self.chosen:
             self.section("unit tests and shared cases", unit_tests, folder)
+        if folder and "integration" in self.chosen and not self.options.names:
+            self.ahead = {section: Ahead(CHECKS[section]) for section in CHECKS if section in self.chosen}
+        try:
+            self.tests(folder)
+            self.checks()
+        finally:
+            for started in self.ahead.values():
+                started.drop()
+
+    def tests(self, folder):
+        """The sections that run the programs against real parts."""
         if folder and "integration" in self.chosen:
             self.section("integration: real broker, database and programs", integration_tests, folder, False, self.options.names)
         if folder and "faults" in self.chosen:
             self.faults(folder)
         if "plugin" in self.chosen:
             self.section("plugin", script, "tests/plugin/run.py")
+
+    def checks(self):
+        """The sections that need nothing but processors, and the tests under the sanitizers."""
+        for section, path in CHECKS.items():
+            if section in self.chosen:
+                self.section(section, self.check, section, path)
         if "lint" in self.chosen:
-            self.section("lint", script, "tests/lint/run")
             self.build("build with clang, warnings are errors", "build-clang", "Release", "clang")
-        if "fuzz" in self.chosen:
-            self.section("fuzz", script, "tests/fuzz/run")
         if "sanitize" in self.chosen:
             self.sanitize()
+
+    def check(self, section, path):
+        """A section of CHECKS, which may have been started ahead."""
+        started = self.ahead.pop(section, None)
+        if not started:
+            return script(path)
+        lines, status = started.finish()
+        return script_result(path, told_counts(lines), status)
 
     def faults(self, folder):
         """The fault suite: whole when it is asked for, else its short form."""
