@@ -13,6 +13,7 @@ import guard
 import replays
 import shared
 import soap
+from matrix import Matrix
 from services import wait_until
 
 PERSON = {"id": 5, "name": "Zoë <&> \"quoted\"", "email": None, "role": "teacher", "@locale": "de-CH", "@active": True, "tag": ["a", "b"]}
@@ -200,6 +201,7 @@ class Soap(unittest.TestCase):
                  "bearer, wrong": ({"auth_type": "bearer", "auth_token": "guess"}, "/secret")}
         outcomes = {"answer": ("Add", {"intA": 1, "intB": 2}, "delivered"), "Client fault": ("Divide", {"intA": 1, "intB": 0}, "reject"),
                     "Server fault": ("Divide", {"intA": 1, "intB": -1}, "retry"), "refused payload": ("Add", {"intA": "x"}, "reject")}
+        matrix = Matrix("SOAP, by the server of PHP")
         for version in ("1.1", "1.2"):
             for auth, (columns, folder) in auths.items():
                 for outcome, (operation, payload, verdict) in outcomes.items():
@@ -210,7 +212,8 @@ class Soap(unittest.TestCase):
                         answer, = soap.ours([call])
                         self.assertEqual(expected, answer["verdict"], answer)
                         self.assertEqual(401 if auth.endswith("wrong") else answer["status"], answer["status"])
-                        print(f"      matrix: soap {version} x {auth} x {outcome}: {answer['verdict']}", flush=True)
+                        matrix.cell(f"SOAP {version}", auth, outcome, f"{answer['verdict']}, {answer['status'] or 'not sent'}")
+        matrix.show()
 
     def test_the_message_that_is_sent_is_signed(self):
         """Standard Webhooks' signature is over the XML, by both secrets while one is rotated."""
