@@ -127,12 +127,9 @@ static void make_room(struct oauth *o)
 
 struct oauth_token *oauth_get(struct oauth *o, const struct service *service)
 {
-    struct oauth_token *t;
-    TAILQ_FOREACH(t, &o->tokens, link)
-    {
-        if (is_of(t, service)) {
-            break;
-        }
+    struct oauth_token *t = TAILQ_FIRST(&o->tokens);
+    while (t && !is_of(t, service)) {
+        t = TAILQ_NEXT(t, link);
     }
     if (t) {
         TAILQ_REMOVE(&o->tokens, t, link);
