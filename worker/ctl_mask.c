@@ -1,5 +1,6 @@
 #include "worker/ctl_mask.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
@@ -76,4 +77,24 @@ void ctl_mask_header(const struct service *s, const char *header, struct buf *ou
     if (strncasecmp(value, "Bearer ", 7) == 0 || strncasecmp(value, "Basic ", 6) == 0)
         buf_add(out, value, (size_t)(credential_of(value) - value));
     buf_adds(out, CTL_MASK);
+}
+
+void ctl_mask_body(const struct service *s, const char *body, size_t len, struct buf *out)
+{
+    static const char mark[] = "username-token-profile-1.0#Password"; /* its type, in the tag */
+    const char *end = body + len;
+    const char *at = NULL;
+    bool secured = s->auth == AUTH_WSSE || s->auth == AUTH_WSSE_TEXT;
+
+    while (secured && (at = memmem(body, (size_t)(end - body), mark, sizeof mark - 1))) {
+        const char *text = memchr(at, '>', (size_t)(end - at));
+        const char *after = text ? memchr(text, '<', (size_t)(end - text)) : NULL;
+
+        if (!after)
+            break;
+        buf_add(out, body, (size_t)(text + 1 - body));
+        buf_adds(out, CTL_MASK);
+        body = after;
+    }
+    buf_add(out, body, (size_t)(end - body));
 }

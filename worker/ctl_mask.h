@@ -24,4 +24,8 @@ void ctl_mask_text(const struct service *s, const char *text, size_t len, struct
  * scheme of an Authorization ("Bearer ***"). */
 void ctl_mask_header(const struct service *s, const char *header, struct buf *out);
 
+/* Appends the body of a request: of a message with a UsernameToken (WS-Security), "***" for the
+ * password or its digest. */
+void ctl_mask_body(const struct service *s, const char *body, size_t len, struct buf *out);
+
 #endif

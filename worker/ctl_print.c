@@ -110,16 +110,28 @@ static bool goes_as_word(const char *body, size_t len)
     return len <= MAX_WORD && !memchr(body, '\0', len);
 }
 
-static void print_curl(const struct request *r, struct buf *out)
+/* The body as it may be shown; to release. */
+static void mask_body(const struct request *r, struct buf *body)
 {
     size_t len = 0;
-    const char *body = request_body(r, &len);
-    bool has_body = strcmp(r->method, "GET") != 0;
-    bool piped = has_body && !goes_as_word(body, len);
+    const char *bytes = request_body(r, &len);
 
+    buf_init(body, len + MAX_WORD);
+    ctl_mask_body(r->service, bytes, len, body);
+}
+
+static int print_curl(const struct request *r, struct buf *out)
+{
+    struct buf body;
+    bool has_body = strcmp(r->method, "GET") != 0;
+    bool piped;
+    int error;
+
+    mask_body(r, &body);
+    piped = has_body && !goes_as_word(buf_text(&body), body.len);
     if (piped) {
         buf_adds(out, "printf -- ");
-        quote_format(out, body, len);
+        quote_format(out, buf_text(&body), body.len);
         buf_adds(out, " | ");
     }
     buf_adds(out, "curl --globoff --path-as-is");
@@ -132,10 +144,13 @@ static void print_curl(const struct request *r, struct buf *out)
     if (piped)
         buf_adds(out, " \\\n  --data-binary @-");
     else if (has_body)
-        add_option(out, "--data-raw", body, len);
+        add_option(out, "--data-raw", buf_text(&body), body.len);
     buf_adds(out, " \\\n  ");
     ctl_quote(out, buf_text(&r->url), r->url.len);
     buf_addc(out, '\n');
+    error = buf_error(&body);
+    buf_release(&body);
+    return error;
 }
 
 static void print_field(struct buf *out, const char *name, const char *text, size_t len)
@@ -159,38 +174,15 @@ static void print_amqp(const struct request *r, struct buf *out)
     print_field(out, "body", body, len);
 }
 
-static const char *operation_of(const struct request *r)
-{
-    const char *mark = strrchr(buf_text(&r->url), '#');
-
-    return mark ? mark + 1 : "";
-}
-
-static void print_soap(const struct request *r, struct buf *out)
-{
-    size_t len = 0;
-    const char *body = request_body(r, &len);
-    const char *url = buf_text(&r->url);
-
-    print_field(out, "WSDL", url, strcspn(url, "#"));
-    print_field(out, "operation", operation_of(r), strlen(operation_of(r)));
-    print_field(out, "payload", body, len);
-}
-
 int ctl_print_command(const struct request *r, struct buf *out)
 {
-    switch (r->service->type) {
-    case SERVICE_REST:
-        print_curl(r, out);
-        break;
-    case SERVICE_SOAP:
-        print_soap(r, out);
-        break;
-    case SERVICE_AMQP:
+    int error = 0;
+
+    if (r->service->type == SERVICE_AMQP)
         print_amqp(r, out);
-        break;
-    }
-    return buf_error(out);
+    else
+        error = print_curl(r, out);
+    return error < 0 ? error : buf_error(out);
 }
 
 static void set_text(struct json_object *object, const char *key, const char *text, size_t len)
@@ -224,22 +216,21 @@ static struct json_object *headers_object(const struct request *r)
 struct json_object *ctl_request_object(const struct request *r)
 {
     struct json_object *object = json_object_new_object();
-    size_t len = 0;
-    const char *body = request_body(r, &len);
+    struct buf body;
 
     if (!object)
         return NULL;
+    mask_body(r, &body);
     set_text(object, "method", r->method, strlen(r->method));
     set_text(object, "url", buf_text(&r->url), r->url.len);
     json_object_object_add(object, "headers", headers_object(r));
-    set_text(object, "body", body, len);
+    set_text(object, "body", buf_text(&body), body.len);
+    buf_release(&body);
     if (r->service->type == SERVICE_AMQP) {
         json_object_object_add(object, "exchange",
                                json_object_new_string(r->service->amqp->exchange));
         set_text(object, "routing_key", buf_text(&r->routing_key), r->routing_key.len);
     }
-    if (r->service->type == SERVICE_SOAP)
-        json_object_object_add(object, "operation", json_object_new_string(operation_of(r)));
     return object;
 }
 

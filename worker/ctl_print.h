@@ -16,12 +16,13 @@ struct request;
  * must not hold NUL, which no word can. */
 void ctl_quote(struct buf *out, const char *text, size_t len);
 
-/* The command with a line feed; of AMQP and SOAP, which curl does not speak, lines that say what
- * goes where. 0, or negative: memory is out, or the buffer's maximum was reached. */
+/* The command with a line feed; of AMQP, which curl does not speak, lines that say what goes where.
+ * Of a SOAP service it is for the request that ctl_soap.h makes. 0, or negative: memory is out, or
+ * the buffer's maximum was reached. */
 int ctl_print_command(const struct request *r, struct buf *out) __attribute__((warn_unused_result));
 
-/* The object: method, url, headers, body, and of AMQP exchange and routing_key, of SOAP operation.
- * To put. NULL: no memory. */
+/* The object: method, url, headers, body, and of AMQP exchange and routing_key. To put.
+ * NULL: no memory. */
 struct json_object *ctl_request_object(const struct request *r);
 
 /* Prints an object as one line, and puts it. NULL (no memory) is told as {"error": ...}. */

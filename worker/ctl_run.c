@@ -16,6 +16,7 @@
 #include "worker/ctl_print.h"
 #include "worker/ctl_render.h"
 #include "worker/ctl_send.h"
+#include "worker/ctl_soap.h"
 #include "worker/settings.h"
 
 enum { MAX_OUTPUT = 8 * 1024 * 1024 };
@@ -27,6 +28,7 @@ struct run {
     struct db *db; /* NULL with files */
     char *event;   /* the file's bytes; the rendering borrows them */
     size_t event_len;
+    int code;                       /* of printing */
     struct ctl_rendering rendering; /* its reason is that of every failure */
 };
 
@@ -191,22 +193,37 @@ static void warn_of_no_match(const struct run *r)
         fputs("mihctl: note: the service is disabled\n", stderr);
 }
 
-static int print_request(struct run *r)
+static void print_request(void *context, const struct request *request)
 {
+    struct run *r = context;
     struct buf out;
-    int code = EX_OK;
 
     if (r->command->json) {
-        ctl_print_object(stdout, ctl_request_object(&r->rendering.request));
-        return EX_OK;
+        ctl_print_object(stdout, ctl_request_object(request));
+        return;
     }
     buf_init(&out, MAX_OUTPUT);
-    if (ctl_print_command(&r->rendering.request, &out) < 0)
-        code = refuse(r, EX_OSERR, "the request cannot be shown: no memory");
+    if (ctl_print_command(request, &out) < 0)
+        r->code = refuse(r, EX_OSERR, "the request cannot be shown: no memory");
     else
         fputs(buf_text(&out), stdout);
     buf_release(&out);
-    return code;
+}
+
+static int show(struct run *r)
+{
+    const struct request *request = &r->rendering.request;
+    int error;
+
+    if (r->rendering.service->type != SERVICE_SOAP) {
+        print_request(r, request);
+        return r->code;
+    }
+    error = ctl_soap_message(r->settings, request, print_request, r, r->rendering.reason,
+                             sizeof r->rendering.reason);
+    if (error < 0)
+        return fail(r, error == -EAGAIN ? EX_TEMPFAIL : EX_DATAERR);
+    return r->code;
 }
 
 static int send(struct run *r)
@@ -254,7 +271,7 @@ static int render(struct run *r)
         return tell_skipped(r);
     if (result < 0)
         return fail(r, result == -ENOMEM ? EX_OSERR : EX_DATAERR);
-    return r->command->verb == CTL_SEND ? send(r) : print_request(r);
+    return r->command->verb == CTL_SEND ? send(r) : show(r);
 }
 
 static int from_files(struct run *r)

@@ -8,18 +8,14 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "common/netguard.h"
 #include "common/utf8.h"
+#include "worker/ctl_house.h"
 #include "worker/ctl_mask.h"
-#include "worker/settings.h"
-#include "worker/transports.h"
 
 static const char *const verdict_names[] = {"delivered", "retry", "reject"};
 
 struct sending {
-    struct event_base *base;
-    struct netguard *guard;
-    struct transports transports;
+    struct ctl_house house;
     const struct request *request;
     struct ctl_answer *answer;
     bool answered;
@@ -43,53 +39,17 @@ static void on_answer(void *context, const struct outcome *outcome, const char *
     verdict_of(outcome, &s->answer->verdict);
     keep_body(s->answer, s->request->service, body, len);
     s->answered = true;
-    event_base_loopbreak(s->base);
-}
-
-static int make_base(struct sending *s)
-{
-    struct event_config *config = event_config_new();
-
-    if (!config)
-        return -ENOMEM;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME);
-    s->base = event_base_new_with_config(config);
-    event_config_free(config);
-    return s->base ? 0 : -ENOMEM;
-}
-
-static int make(struct sending *s, const struct settings *settings, char *ret_reason, size_t size)
-{
-    int r = netguard_new(settings->security_allow_networks,
-                         settings->security_proxy_enforces_egress, &s->guard, ret_reason, size);
-
-    if (r == 0)
-        r = make_base(s);
-    return r < 0 ? r
-                 : transports_make(
-                       &s->transports, s->base,
-                       &(struct transport_settings){
-                           .user_agent = "MoodleIntegrationHub/" MIH_VERSION,
-                           .max_response_bytes = (size_t)settings->worker_max_response_bytes,
-                           .connect_timeout_ms = (long)settings->worker_connect_timeout_ms,
-                           .ca_file = settings->worker_ca_file,
-                           .guard = s->guard,
-                       },
-                       &(struct soap_settings){
-                           .wsdl_folder = settings->soap_wsdl_folder,
-                           .allow_origins = settings->soap_allow_origins,
-                           .max_age_ms = settings->soap_wsdl_max_age_ms,
-                       });
+    event_base_loopbreak(s->house.base);
 }
 
 static int wait_for_answer(struct sending *s)
 {
-    int r = transports_send(&s->transports, s->request, on_answer, s);
+    int r = transports_send(&s->house.transports, s->request, on_answer, s);
 
     if (r < 0)
         return r;
     while (!s->answered)
-        if (event_base_loop(s->base, 0) != 0)
+        if (event_base_loop(s->house.base, 0) != 0)
             return -EIO; /* no event is left: a fault of ours */
     return 0;
 }
@@ -101,17 +61,13 @@ int ctl_send(const struct settings *settings, const struct request *request,
     int r;
 
     *ret_answer = (struct ctl_answer){0};
-    *ret_reason = '\0';
-    r = make(&s, settings, ret_reason, reason_size);
+    r = ctl_house_open(&s.house, settings, ret_reason, reason_size);
     if (r == 0)
         r = wait_for_answer(&s);
     if (r < 0 && *ret_reason == '\0')
         snprintf(ret_reason, reason_size, "local: the request could not be started: %s",
                  strerror(-r));
-    transports_free(&s.transports);
-    netguard_free(s.guard);
-    if (s.base)
-        event_base_free(s.base);
+    ctl_house_close(&s.house);
     return r;
 }
 

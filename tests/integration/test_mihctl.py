@@ -10,6 +10,7 @@ import time
 import unittest
 
 import fleet
+import guard
 import moodle_tables
 import shared
 from rabbit import Rabbit
@@ -113,6 +114,9 @@ class Cases(unittest.TestCase):
                     self.assertIn(expect["error"], shown["error"])
                 elif expect.get("skipped"):
                     self.assertEqual((0, {"skipped": True}), (done.returncode, shown), done)
+                elif service["type"] == "soap":     # its WSDL is at no real address; class Soap has one
+                    self.assertEqual((75, ["error"]), (done.returncode, list(shown)), done)
+                    self.assertIn("fetching the WSDL", shown["error"])
                 else:
                     self.assertEqual(0, done.returncode, done)
                     self.check_request(shown, expect, service)
@@ -190,7 +194,7 @@ class Rendering(Files):
                 for secret in (TOKEN, TOKEN.replace("'", "'\\''"), json.dumps(TOKEN)[1:-1], basic):
                     self.assertNotIn(secret, done.stdout + done.stderr)
 
-    def test_soap_and_amqp_say_what_goes_where(self):
+    def test_amqp_says_what_goes_where(self):
         """What curl does not speak is told in lines."""
         amqp = {"type": "amqp", "base_url": "amqp://ana:geheim99@broker.example/v?exchange=it%27s&routing_key=k", "auth_type": "none"}
         done = mihctl("render", *self.arguments(service=amqp, rule={"endpoint": "moodle.{{userid}}"}))
@@ -198,10 +202,6 @@ class Rendering(Files):
         self.assertNotIn("geheim99", done.stdout + done.stderr)
         shown = json.loads(mihctl("render", "--json", *self.arguments(service=amqp, rule={"endpoint": "moodle.{{userid}}"})).stdout)
         self.assertEqual(("it's", "moodle.2"), (shown["exchange"], shown["routing_key"]))
-        soap = {"type": "soap", "base_url": "https://x.example/?wsdl", "auth_type": "none"}
-        rule = {"endpoint": "Add", "payload_template": '{"intA": {{userid}}}'}
-        done = mihctl("render", *self.arguments(service=soap, rule=rule))
-        self.assertEqual("WSDL: 'https://x.example/?wsdl'\noperation: 'Add'\npayload: '{\"intA\":2}'\n", done.stdout)
 
     def test_a_filter_that_says_no_is_told(self):
         """In a sentence, with success; also by send, which then sends nothing."""
@@ -307,12 +307,60 @@ class Amqp(Files):
 
 
 class Soap(Files):
-    """Test deliveries to PHP's SoapServer."""
+    """Messages for PHP's SoapServer, and test deliveries to it."""
+
+    RULE = {"endpoint": "Add", "payload_template": '{"intA": {{userid}}, "intB": 40}'}
+
+    def server(self):
+        """One that ends with the test."""
+        server = SoapServer()
+        self.addCleanup(server.close)
+        return server
+
+    def test_the_message_is_shown_and_not_sent(self):
+        """The shell runs the command, and the server takes it; before that only the WSDL was asked for."""
+        server = self.server()
+        service = {"type": "soap", "base_url": server.url + "/calculator.wsdl", "auth_type": "none"}
+        for version, kind in (("1.1", "text/xml"), ("1.2", "application/soap+xml")):
+            arguments = self.arguments(service={**service, "soap_version": version}, rule=self.RULE)
+            shown = mihctl("render", *arguments, config=self.config)
+            self.assertEqual((0, ""), (shown.returncode, shown.stderr))
+            self.assertEqual([], [record for record in server.record() if "calls" in record])
+            answer = guard.run(["sh", "-c", shown.stdout])
+            self.assertIn(b"42", answer[1], answer)
+            called = [record for record in server.record() if "calls" in record]
+            self.assertEqual(1, len(called))
+            self.assertIn(kind, called[0]["type"])
+            as_json = json.loads(mihctl("render", "--json", *arguments, config=self.config).stdout)
+            self.assertEqual(("POST", called[0]["xml"]), (as_json["method"], as_json["body"]))
+
+    def test_the_password_of_a_message_is_masked(self):
+        """Also as XML writes it, and its digest."""
+        server = self.server()
+        for auth in ("wsse", "wssetext"):
+            service = {"type": "soap", "base_url": server.url + "/calculator.wsdl", "auth_type": auth, "auth_user": "moodle",
+                       "auth_token": "p<ss&wort 99"}
+            for more in ((), ("--json",)):
+                done = mihctl("render", *more, *self.arguments(service=service, rule=self.RULE), config=self.config)
+                self.assertEqual(0, done.returncode, done)
+                self.assertRegex(done.stdout, r"Password[^>]*>\*\*\*<")
+                for secret in ("ss&wort 99", "ss&amp;wort 99"):
+                    self.assertNotIn(secret, done.stdout)
+
+    def test_what_makes_no_message_is_told(self):
+        """A payload that the WSDL refuses is 65, a WSDL that cannot be had now 75."""
+        server = self.server()
+        service = {"type": "soap", "base_url": server.url + "/calculator.wsdl", "auth_type": "none"}
+        for columns, payload, code, words in (({}, '{"intA": "x"}', 65, "policy: SOAP: "),
+                                              ({"base_url": "http://127.0.0.1:1/a.wsdl"}, "{}", 75, "no connection: ")):
+            arguments = self.arguments(service={**service, **columns}, rule={**self.RULE, "payload_template": payload})
+            done = mihctl("render", *arguments, config=self.config)
+            self.assertEqual((code, ""), (done.returncode, done.stdout), done)
+            self.assertIn("mihctl: " + words, done.stderr)
 
     def test_the_wsdl_is_fetched_and_the_answer_is_json(self):
         """One call, with the answer as JSON; and an operation that there is not."""
-        server = SoapServer()
-        self.addCleanup(server.close)
+        server = self.server()
         service = {"type": "soap", "base_url": server.url + "/calculator.wsdl", "auth_type": "none"}
         for operation, code, verdict in (("Add", 0, "delivered"), ("Subtract", 65, "reject")):
             arguments = self.arguments(service=service, rule={"endpoint": operation, "payload_template": '{"intA": {{userid}}, "intB": 40}'})
