@@ -3,6 +3,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,11 +53,16 @@ class Ahead:
     def __init__(self, path):
         self.output = tempfile.TemporaryFile("w+", errors="replace")
         self.process = subprocess.Popen([os.path.join(fleet.TOP, path)], cwd=fleet.TOP, stdin=subprocess.DEVNULL, stdout=self.output,
-                                        stderr=subprocess.STDOUT, preexec_fn=self._yield_to_all)
+                                        stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=self._yield_to_all)
 
     @staticmethod
     def _yield_to_all():
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        try:                                # Linux schedules by session first, and only within one by policy and nice
+            with open("/proc/self/autogroup", "w", encoding="ascii") as stream:
+                stream.write("19")
+        except OSError:
+            pass                            # this kernel does not
 
     def finish(self):
         """Waits for its end: (what it wrote, its exit code)."""
@@ -65,8 +71,9 @@ class Ahead:
         return self.output, status
 
     def drop(self):
-        """Ends it, when its turn will not come."""
-        self.process.terminate()
+        """Ends it with all that it started, when its turn will not come."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait()
 
 
