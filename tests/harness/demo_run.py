@@ -214,9 +214,10 @@ class Demo:
             return True
         self.screen.say(f"old-portal: mended. Half of its {len(before):,} dead letters are replayed:")
         self.screen.say(f"  mih-replayer replay --service old-portal --limit {limit} --rate {REPLAY_RATE} --canary")
+        read = self.rules_read()
         self.database.query(f"UPDATE mdl_local_integrationhub_svc SET base_url = '{self.sink.url}/fast', timemodified = UNIX_TIMESTAMP() "
                             f"WHERE id = {portal}")
-        self.wait_rules_read()
+        wait_until(lambda: all(count > read.get(pid, 0) for pid, count in self.rules_read().items()), 20, "the fleet to read the service")
         delivered = self.delivered()
         status, output, errors = guard.run([fleet.program("mih-replayer"), "--config", self.fleet.configuration, "replay", "--service",
                                             "old-portal", "--limit", str(limit), "--rate", str(REPLAY_RATE), "--canary", "--json"])
@@ -228,14 +229,11 @@ class Demo:
         self.screen.say(f"old-portal: {len(self.replayed):,} replayed and delivered, {len(before) - len(self.replayed):,} left.")
         return True
 
-    def wait_rules_read(self):
-        """Until every process has read the rules anew, as its log says."""
-        def reads():
-            with open(self.fleet.log, encoding="utf-8", errors="replace") as log:
-                lines = [line for line in log if 'msg="rules read"' in line]
-            return {pid: sum(f"pid={pid} " in line for line in lines) for pid in self.fleet.children()}
-        before = reads()
-        wait_until(lambda: all(count > before.get(pid, 0) for pid, count in reads().items()), 20, "the fleet to read the service")
+    def rules_read(self):
+        """How often each process has read the rules anew, as its log says."""
+        with open(self.fleet.log, encoding="utf-8", errors="replace") as log:
+            lines = [line for line in log if 'msg="rules read"' in line]
+        return {pid: sum(f"pid={pid} " in line for line in lines) for pid in self.fleet.children()}
 
     def check_fleet(self):
         """A fleet that has ended ends the demo."""
