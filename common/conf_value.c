@@ -241,7 +241,8 @@ void conf_value_print(const struct conf_setting *s, const void *settings, struct
         break;
     case CONF_URL_LIST:
         text = *(char *const *)value;
-        print_urls(text ? text : "", out);
+        if (text && *text)
+            print_urls(text, out);
         break;
     }
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,6 +147,23 @@ static void options_for_the_libraries_are_in_their_units(void **state)
     conf_release(&settings_table, &s);
 }
 
+static void what_is_not_set_is_empty_in_a_dump(void **state)
+{
+    (void)state;
+    struct settings s = {.broker_url = NULL};
+    struct conf_error error = {.text = ""};
+    char dump[16384] = "";
+    FILE *out = fmemopen(dump, sizeof(dump), "w");
+    assert_non_null(out);
+    if (conf_load(&settings_table, &s, NULL, &error))
+        fail_msg("%s", error.text);
+    conf_dump(&settings_table, &s, out);
+    fclose(out);
+    assert_non_null(strstr(dump, "\nproxy =\n"));
+    assert_non_null(strstr(dump, "\n[database]\n"));
+    conf_release(&settings_table, &s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +172,7 @@ int main(void)
         cmocka_unit_test(values_out_of_range_are_refused_with_what_is_accepted),
         cmocka_unit_test(a_wrong_broker_url_is_refused_without_showing_its_password),
         cmocka_unit_test(options_for_the_libraries_are_in_their_units),
+        cmocka_unit_test(what_is_not_set_is_empty_in_a_dump),
     };
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
 }
