@@ -406,7 +406,7 @@ class RestConnections(Services):
         spans = collections.defaultdict(list)
         for request in self.arrived("many"):
             spans[request["connection"]].append((request["at"] - request["took"], request["at"]))
-        self.assertEqual(len(spans), 8)
+        self.assertTrue(1 < len(spans) <= 8, len(spans))        # fewer when the events came slower than the answers
         for times in map(sorted, spans.values()):       # nginx rounds to a millisecond
             self.assertTrue(all(later[0] > earlier[1] - 0.01 for earlier, later in zip(times, times[1:])), times)
 
