@@ -1,7 +1,9 @@
 /* The header list of a request, made of nodes that live in the call. */
 #include <stdbool.h>
+#include <string.h>
 #include <strings.h>
 
+#include "dispatcher/mask.h"
 #include "dispatcher/rest_impl.h"
 
 enum {
@@ -55,4 +57,12 @@ int rest_set_headers(struct call *call, const struct request *request)
     last->next = NULL;
     call->nodes[0].data = call->lines.data;
     return buf_error(&call->lines);
+}
+
+void rest_mask_token(struct call *call)
+{
+    static const char start[] = "\nAuthorization: Bearer ";
+    const char *last = call->token != NULL ? strrchr(buf_text(&call->lines), '\n') : NULL;
+    if (last != NULL && strncmp(last, start, strlen(start)) == 0)
+        mask_secret(last + strlen(start), call->body.data, call->body.len);
 }

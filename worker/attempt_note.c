@@ -1,8 +1,10 @@
 #include "worker/attempt_note.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/utf8.h"
+#include "dispatcher/mask.h"
 #include "worker/lane.h"
 #include "worker/replayed.h"
 
@@ -67,9 +69,14 @@ void attempt_note(const struct attempt *a, enum attempt_news news)
 void attempt_keep_response(struct attempt *a, const char *body, size_t body_len)
 {
     size_t size = (body_len < DEADINDEX_RESPONSE_MAX ? body_len : DEADINDEX_RESPONSE_MAX) + 1;
+    char *whole = body_len > 0 ? malloc(body_len) : NULL; /* half a secret would not be found */
 
     free(a->response);
-    a->response = body_len > 0 ? malloc(size) : NULL;
-    if (a->response)
-        utf8_copy_printable(a->response, size, body, body_len);
+    a->response = whole ? malloc(size) : NULL;
+    if (a->response) {
+        memcpy(whole, body, body_len);
+        mask_service(a->request.service, whole, body_len);
+        utf8_copy_printable(a->response, size, whole, body_len);
+    }
+    free(whole);
 }

@@ -1,10 +1,12 @@
 #include "worker/ctl_mask.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "dispatcher/catalog.h"
+#include "dispatcher/mask.h"
 
 static const char *value_of(const char *header)
 {
@@ -23,35 +25,24 @@ static bool same_name(const char *header, const char *other)
     return strncasecmp(header, other, len) == 0 && (other[len] == ':' || other[len] == '\0');
 }
 
-/* "Basic QWxh...": what is behind the scheme, or all of it when there is none. */
-static const char *credential_of(const char *value)
+/* Headers of one's own are where a service's credentials stand that has its own way. */
+static bool sounds_secret(const char *header)
 {
-    const char *space = strchr(value, ' ');
+    static const char *const words[] = {"auth",  "cookie", "apikey", "api-key",
+                                        "token", "secret", "passw",  "credential"};
+    char name[128];
 
-    return space ? space + 1 : value;
-}
-
-static bool is_at(const char *text, size_t len, const char *secret, size_t secret_len)
-{
-    return secret_len >= CTL_MIN_TOKEN && secret_len <= len &&
-           memcmp(text, secret, secret_len) == 0;
-}
-
-/* Bytes of the secret that stands at the text's start; 0: none does. */
-static size_t secret_at(const struct service *s, const char *text, size_t len)
-{
-    const char *token = s->auth_token ? s->auth_token : "";
-    const char *made = s->auth_header ? credential_of(value_of(s->auth_header)) : "";
-
-    if (is_at(text, len, token, strlen(token)))
-        return strlen(token);
-    return is_at(text, len, made, strlen(made)) ? strlen(made) : 0;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(header, ":"), header);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasestr(name, words[i]))
+            return true;
+    return false;
 }
 
 void ctl_mask_text(const struct service *s, const char *text, size_t len, struct buf *out)
 {
     for (size_t i = 0; i < len;) {
-        size_t n = secret_at(s, text + i, len - i);
+        size_t n = mask_service_length(s, text + i, len - i);
 
         if (n > 0)
             buf_adds(out, CTL_MASK);
@@ -63,19 +54,14 @@ void ctl_mask_text(const struct service *s, const char *text, size_t len, struct
 
 void ctl_mask_header(const struct service *s, const char *header, struct buf *out)
 {
-    static const char *const credentials[] = {"Authorization", "Proxy-Authorization", "Cookie",
-                                              "X-API-Key"};
     const char *value = value_of(header);
-    bool secret = s->auth_header && same_name(header, s->auth_header);
 
-    for (size_t i = 0; i < sizeof credentials / sizeof *credentials; i++)
-        secret = secret || same_name(header, credentials[i]);
-    if (!secret) {
+    if (!(s->auth_header && same_name(header, s->auth_header)) && !sounds_secret(header)) {
         ctl_mask_text(s, value, strlen(value), out);
         return;
     }
     if (strncasecmp(value, "Bearer ", 7) == 0 || strncasecmp(value, "Basic ", 6) == 0)
-        buf_add(out, value, (size_t)(credential_of(value) - value));
+        buf_add(out, value, strcspn(value, " ") + 1);
     buf_adds(out, CTL_MASK);
 }
 

@@ -15,9 +15,8 @@ struct service;
 
 #define CTL_MASK "***"
 
-/* Appends the text with the service's token, or what its header has made of it, as "***". Tokens
- * of fewer than CTL_MIN_TOKEN bytes are left where they stand: they are anywhere. */
-enum { CTL_MIN_TOKEN = 6 };
+/* Appends the text with the service's token, or what its header has made of it, as "***", as
+ * dispatcher/mask.h finds it. */
 void ctl_mask_text(const struct service *s, const char *text, size_t len, struct buf *out);
 
 /* Appends the value of a header "Name: value": "***" for one that is a credential, behind the

@@ -192,6 +192,12 @@ class RestMatrix(Services):
              {"auth_token": "canary-wrong"}),
             (("http", "none", "json"), "HTTP 404 Not Found", doors.door("http"), "/status-404/", {}, {}),
             (("http", "none", "form"), "HTTP 422 Unprocessable Content", doors.door("http"), "/status-422/", {"body_type": "form"}, {}),
+            (("http", "bearer, repeated", "json"), "HTTP 422", doors.door("http"), "/repeat/", {"auth_type": "bearer"}, {"auth_token": TOKEN}),
+            (("http", "apikey, repeated", "json"), "HTTP 422", doors.door("http"), "/repeat/", {"auth_type": "apikey"}, {"auth_token": KEY}),
+            (("http", "basic, repeated", "json"), "HTTP 422", doors.door("http"), "/repeat/", {"auth_type": "basic", "auth_user": USER},
+             {"auth_token": PASSWORD}),
+            (("http", "oauth2, repeated", "json"), "HTTP 422", doors.door("http"), "/repeat/", {**AUTHS["oauth2"][0], "auth_url": token},
+             {"auth_token": CLIENT_SECRET}),
             (("http", "none", "raw"), "HTTP 503 Service Unavailable", doors.door("http"), "/status-503/", {"body_type": "raw"}, {}),
             (("https, certificate wanted", "none", "json"), "HTTP 400 Bad Request", doors.door("mtls"), "/ok/", {}, {}),
             (("https, certificate wanted", "foreign certificate", "json"), "HTTP 400 Bad Request", doors.door("mtls"), "/ok/", {},
@@ -271,6 +277,8 @@ class RestMatrix(Services):
         seen = {"log of the fleet": pathlib.Path(hub.fleet.log).read_bytes()}
         for table in ("log", "dlq", "worker", "cb", "rules", "binding", "replay", "outbox"):
             seen["table " + table] = repr(hub.database.query(f"SELECT * FROM mdl_local_integrationhub_{table}")).encode()
+        answers = [row[0] for row in hub.database.query("SELECT response FROM mdl_local_integrationhub_dlq WHERE response LIKE 'no: %'")]
+        self.assertEqual(4, sum("*****" in answer for answer in answers), answers)      # what was repeated is there, without the secret
         seen["dead letters"] = json.dumps(hub.dead_messages()).encode()
         pids = [hub.fleet.process.pid, *hub.fleet.children()]
         for pid in pids:
