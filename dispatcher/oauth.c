@@ -10,6 +10,7 @@
 
 #include "common/jsonview.h"
 #include "common/secret.h"
+#include "dispatcher/clientcert.h"
 #include "dispatcher/query.h"
 #include "dispatcher/url.h"
 
@@ -33,6 +34,7 @@ struct oauth_token {
     char *client;
     char *secret;
     char *scope;
+    char *chain;  /* of the client certificate: a token may be bound to it; NULL: none */
     char *header; /* "Authorization: Bearer ..."; NULL: none yet, or refused */
     uint64_t number;
     int64_t renew_ms;
@@ -73,6 +75,7 @@ static void token_free(struct oauth_token *t)
     free(t->url);
     free(t->client);
     free(t->scope);
+    free(t->chain);
     free(t);
 }
 
@@ -97,7 +100,8 @@ static struct oauth_token *token_new(const struct service *s)
     t->client = strdup(s->auth_user);
     t->secret = strdup(s->auth_token);
     t->scope = strdup(s->auth_scope);
-    if (!t->url || !t->client || !t->secret || !t->scope) {
+    t->chain = s->cert ? strndup(s->cert->chain, s->cert->chain_len) : NULL;
+    if (!t->url || !t->client || !t->secret || !t->scope || (s->cert && !t->chain)) {
         token_free(t);
         return NULL;
     }
@@ -106,6 +110,11 @@ static struct oauth_token *token_new(const struct service *s)
 
 static bool is_of(const struct oauth_token *t, const struct service *s)
 {
+    const char *chain = t->chain ? t->chain : "";
+    size_t len = s->cert ? s->cert->chain_len : 0;
+    if (strlen(chain) != len || (len > 0 && memcmp(chain, s->cert->chain, len) != 0)) {
+        return false;
+    }
     return strcmp(t->client, s->auth_user) == 0 && strcmp(t->secret, s->auth_token) == 0 &&
            strcmp(t->url, s->auth_url) == 0 && strcmp(t->scope, s->auth_scope) == 0;
 }
@@ -153,7 +162,7 @@ void oauth_put(struct oauth_token *t)
 enum oauth_answer oauth_ask(const struct oauth_token *t, int64_t now_ms)
 {
     if (t->is_fetched) {
-        return OAUTH_WAIT;
+        return t->header && now_ms < t->expires_ms ? OAUTH_READY : OAUTH_WAIT;
     }
     return t->header && now_ms < t->renew_ms ? OAUTH_READY : OAUTH_FETCH;
 }

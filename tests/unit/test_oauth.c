@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "dispatcher/clientcert.h"
 #include "dispatcher/oauth.h"
 
 static char url[] = "https://auth.example:8443/token?x=1";
@@ -56,7 +57,6 @@ static void fetch(int64_t now_ms, const char *body)
 {
     assert_int_equal(oauth_ask(t, now_ms), OAUTH_FETCH);
     assert_non_null(oauth_request(t, &service));
-    assert_int_equal(oauth_ask(t, now_ms), OAUTH_WAIT);
     assert_true(fetched(200, body, now_ms));
 }
 
@@ -102,11 +102,45 @@ static void renews_before_it_expires(void **state)
     assert_string_equal(oauth_header(t), "Authorization: Bearer T7");
 }
 
+static void is_waited_for_where_there_is_none(void **state)
+{
+    (void)state;
+    assert_int_equal(oauth_ask(t, 0), OAUTH_FETCH);
+    assert_non_null(oauth_request(t, &service));
+    assert_int_equal(oauth_ask(t, 0), OAUTH_WAIT);
+    assert_true(fetched(200, "{\"access_token\":\"T\"}", 0));
+}
+
+static void belongs_to_one_client_certificate(void **state)
+{
+    (void)state;
+    char one[] = "chain 1";
+    char two[] = "chain 2";
+    struct clientcert a = {.chain = one, .chain_len = 7};
+    struct clientcert b = {.chain = two, .chain_len = 7};
+    struct service with_a = service;
+    struct service with_b = service;
+    with_a.cert = &a;
+    with_b.cert = &b;
+    struct oauth_token *of_a = oauth_get(o, &with_a);
+    struct oauth_token *of_b = oauth_get(o, &with_b);
+    assert_ptr_not_equal(of_a, t);
+    assert_ptr_not_equal(of_a, of_b);
+    assert_ptr_equal(of_a, oauth_get(o, &with_a));
+    oauth_put(of_a);
+    oauth_put(of_a);
+    oauth_put(of_b);
+}
+
 static void goes_on_with_the_old_token_while_it_is_good(void **state)
 {
     (void)state;
     fetch(0, "{\"access_token\":\"T\",\"expires_in\":100}");
+    assert_int_equal(oauth_ask(t, 80000), OAUTH_FETCH);
     assert_non_null(oauth_request(t, &service));
+    assert_int_equal(oauth_ask(t, 80001), OAUTH_READY); /* nobody waits for the new one */
+    assert_int_equal(oauth_ask(t, 99999), OAUTH_READY);
+    assert_int_equal(oauth_ask(t, 100000), OAUTH_WAIT);
     assert_true(fetched(503, "", 81000));
     assert_string_equal(oauth_header(t), "Authorization: Bearer T");
     assert_int_equal(oauth_ask(t, 85999), OAUTH_READY);
@@ -239,6 +273,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(asks_as_rfc_6749_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(renews_before_it_expires, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(is_waited_for_where_there_is_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(belongs_to_one_client_certificate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(goes_on_with_the_old_token_while_it_is_good, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(forgets_a_token_that_was_refused_but_not_the_next_one,
