@@ -32,6 +32,7 @@ struct soap_entry {
     struct waiters waiters;     /* the others */
     struct wsdl_reader *reader; /* while it is fetched */
     struct request request;
+    struct service stranger; /* stands in for the service where it is not to be known */
 };
 
 TAILQ_HEAD(entries, soap_entry);
@@ -248,11 +249,19 @@ static int request_document(struct soap_entry *entry, const char *url, struct ou
     }
     request_reset(request);
     request->service = owner->service;
+    if (!wsdl_reader_trusts(entry->reader)) {
+        /* Neither token nor certificate: what stands in for the service has none. */
+        entry->stranger = (struct service){.id = owner->service->id,
+                                           .name = owner->service->name,
+                                           .base_url = owner->service->base_url,
+                                           .timeout_ms = owner->service->timeout_ms};
+        request->service = &entry->stranger;
+    }
     memcpy(request->method, "GET", sizeof("GET"));
     buf_adds(&request->url, url);
     request->headers[request->n_headers++] = accept_xml;
-    if (owner->service->auth_header && wsdl_reader_trusts(entry->reader)) {
-        request->headers[request->n_headers++] = owner->service->auth_header;
+    if (request->service->auth_header) {
+        request->headers[request->n_headers++] = request->service->auth_header;
     }
     request->max_answer = WSDL_MAX_BYTES;
     request->timeout_ms = left_ms;

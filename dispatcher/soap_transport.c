@@ -242,7 +242,8 @@ static const char *address_fault(const struct call *call, char *reason, size_t s
 {
     const struct service *service = call->request->service;
     const char *address = call->operation->address;
-    bool secret = service->auth != AUTH_NONE || service->soap_template || service->headers;
+    bool secret = service->auth != AUTH_NONE || service->soap_template || service->headers ||
+                  service->cert || service->n_signing_keys > 0;
     bool file = strncasecmp(service->base_url, "file:", 5) == 0; /* the operator's own */
     if (url_check_base(address, reason, size) < 0) {
         return "the address that the WSDL gives is not valid";
