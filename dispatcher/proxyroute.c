@@ -64,6 +64,13 @@ int proxyroute_check(const char *proxy, char *ret_reason, size_t size)
     }
     authority = authority ? authority + 3 : proxy;
     at = at && at > authority ? at + 1 : authority;
+    /* What would end the user and password, for the one who reads it next, must be encoded. */
+    if (at > authority && strcspn(authority, "/?#\\, \t@") + 1 != (size_t)(at - authority)) {
+        (void)snprintf(ret_reason, size,
+                       "http://user:password@host:port with / ? # @ \\ , and blanks of user and "
+                       "password as %%2F and so on");
+        return -EINVAL;
+    }
     /* Nothing but a slash may follow the host and port. */
     size_t host_len = strcspn(at, "/?#");
     int n = snprintf(without, sizeof(without), "%.*s%s", (int)(authority - proxy), proxy, at);

@@ -94,9 +94,17 @@ static const char *oversize(const struct resttrouble *t)
     return NULL;
 }
 
+/* curl's own, but where they could hold the proxy's URL, and with that its password. */
+static const char *words_of(const struct resttrouble *t)
+{
+    if (t->code == CURLE_COULDNT_RESOLVE_PROXY)
+        return "the proxy of [http] proxy cannot be found";
+    return t->words[0] != '\0' ? t->words : curl_easy_strerror(t->code);
+}
+
 void resttrouble_explain(const struct resttrouble *t, struct outcome *ret_outcome)
 {
-    const char *words = t->words[0] != '\0' ? t->words : curl_easy_strerror(t->code);
+    const char *words = words_of(t);
     const char *too_large = oversize(t);
     enum outcome_kind kind = kind_of(t->code);
     int error = t->local_errno;

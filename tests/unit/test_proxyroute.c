@@ -55,6 +55,13 @@ static void accepts_proxies_of_http_and_https(void **state)
         {"https://proxy.example", 0},
         {"http://u:p%40ss@proxy.example:3128/", 0},
         {"http://u:p@[::1]:3128", 0},
+        {"http://user:geheim/Pass99@proxy.example:3128", -22}, /* curl's host would be "user" */
+        {"http://user:80/geheim@proxy.example:3128", -22},
+        {"http://u:a?b@proxy.example", -22},
+        {"http://u:a#b@proxy.example", -22},
+        {"http://u:a@b@proxy.example", -22},
+        {"http://u:a b@proxy.example", -22},
+        {"http://u:a,b@proxy.example", -22},
         {"proxy.example:3128", -22},
         {"socks5://proxy.example", -22},
         {"http://", -22},
