@@ -336,6 +336,7 @@ class Republished(Dedup):
         service = hub.service(hub.sink.url + "/wait-300000", timeout=120)
         hub.rule(service, CREATED)
         hub.start()
+        hub.wait_consumed()
         for _ in range(8):
             hub.raw(CREATED, BODY)
 
