@@ -418,10 +418,11 @@ class Fleets(shared.HubTest):
         wanted = self.wanted(hub)
         self.assertGreater(len(wanted), 20)
         wait_until(lambda: len(self.arrived()) >= len(wanted), 60, f"{len(wanted)} messages", every=0.2)
+        queues = [name(service) for service in hub.services for name in (hub.fleet.queue, hub.fleet.dead_queue)]
+        wait_until(lambda: not any(hub.rabbit.count(queues).values()), 60, "the other service's deliveries", every=0.2)
         self.assertEqual(0, hub.fleet.stop())
         self.assertEqual(sorted(wanted), sorted(self.arrived()))
-        self.assertEqual({}, {queue: count for queue, count in hub.rabbit.count(
-            [name(service) for service in hub.services for name in (hub.fleet.queue, hub.fleet.dead_queue)]).items() if count})
+        self.assertEqual({}, {queue: count for queue, count in hub.rabbit.count(queues).items() if count})
         with open(hub.fleet.log, encoding="utf-8") as stream:
             self.assertNotIn(self.broker.password, stream.read())
 
