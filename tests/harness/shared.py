@@ -34,7 +34,7 @@ def smoke(test):
 
 
 def long(test):
-    """Marks a test that takes minutes: it runs when it is named, and with the whole fault suite (./run-tests --faults)."""
+    """Marks a test that takes long: it runs when it is named, and with the whole fault suite (./run-tests --faults)."""
     test.long = True
     return test
 

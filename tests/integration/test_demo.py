@@ -14,6 +14,7 @@ import threading
 import unittest
 
 import fleet
+import shared
 from demo_report import Screen
 from services import wait_until
 
@@ -173,6 +174,7 @@ class Ending(DemoTest):
         for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
             self.ended("cc1 ", number, status, build=self.build_folder())
 
+    @shared.long
     def test_while_the_servers_start(self):
         self.ended("epmd", signal.SIGKILL, -9)
         self.ended("beam.smp", signal.SIGTERM, 143)
@@ -184,6 +186,7 @@ class Ending(DemoTest):
         self.ended("mih-worker --config", signal.SIGKILL, -9)
         self.ended("mih-worker --config", signal.SIGTERM, 143)
 
+    @shared.long
     def test_while_it_publishes(self):
         for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
             self.ended("mih-test-rabbit publish", number, status)
@@ -207,6 +210,7 @@ class Ending(DemoTest):
 class Output(DemoTest):
     """What it prints, and where."""
 
+    @shared.long
     def test_two_at_once_each_print_one_object_and_leave_nothing(self):
         runs = [self.launch("--json", "--events", events) for events in ("2000", "1")]
         for run, events in zip(runs, (2000, 1)):
