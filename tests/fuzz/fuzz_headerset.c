@@ -21,8 +21,7 @@ static void check_line(const char *line, size_t len)
     memcpy(name, line, (size_t)(colon - line));
     name[colon - line] = '\0';
     PROPERTY(headername_fault(name) == NULL, "%s", name);
-    PROPERTY(strncasecmp(line, "webhook-", 8) != 0 || strncasecmp(line, "webhook-id", 10) != 0,
-             "%s", line);
+    PROPERTY(strncasecmp(line, "webhook-id:", 11) != 0, "%s", line);
     PROPERTY(headername_bad_value_at(line, len) == len, "%s", line);
     PROPERTY(!strpbrk(line, "\r\n"), "%s", line);
 }
