@@ -17,7 +17,10 @@ AUTHORIZATION, KEY = "Bearer t0p secret", "k3y"
 
 
 class SoapServer:
-    """tests/soap/server.php behind PHP's own web server; `record` reads what came since the last time."""
+    """tests/soap/server.php behind PHP's own web server; `record` reads what came since the last time.
+
+    PHP answers a one-way call before it carries it out. With one worker the calls are recorded in the order of their answers all the same, and
+    `record` waits for the last."""
 
     def __init__(self, authorization=AUTHORIZATION, workers=4):
         self.folder = guard.folder("mih-soap-")
@@ -25,6 +28,7 @@ class SoapServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.path = os.path.join(self.folder, "record")
         self.read = 0
+        self.in_turn = workers == 1
         environment = dict(os.environ, MIH_SOAP_RECORD=self.path, MIH_SOAP_AUTHORIZATION=authorization, MIH_SOAP_KEY=KEY,
                            PHP_CLI_SERVER_WORKERS=str(workers))
         self.process = guard.Process(["php", "-S", f"127.0.0.1:{self.port}", os.path.join(FOLDER, "server.php")],
@@ -41,6 +45,9 @@ class SoapServer:
 
     def record(self):
         """What came since the last look: dicts with calls and xml, get, or refused."""
+        if self.in_turn:
+            with urllib.request.urlopen(self.url + "/settled", timeout=20) as answer:
+                answer.read()
         if not os.path.exists(self.path):
             return []
         with open(self.path, encoding="utf-8") as stream:

@@ -96,7 +96,7 @@ class Soap(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = soap.SoapServer()
+        cls.server = soap.SoapServer(workers=1)
         cls.addClassCleanup(cls.server.close)
 
     def setUp(self):
