@@ -350,14 +350,9 @@ int conf_load(const struct conf_table *table, void *settings, const char *path,
     return r;
 }
 
-static bool is_text(const struct conf_setting *s)
-{
-    return s->type == CONF_TEXT || s->type == CONF_SECRET || s->type == CONF_URL_LIST;
-}
-
 static bool same_value(const struct conf_setting *s, const char *a, const char *b)
 {
-    if (is_text(s))
+    if (conf_value_is_text(s))
         return strcmp(*(char *const *)(const void *)a, *(char *const *)(const void *)b) == 0;
     return memcmp(a, b,
                   s->type == CONF_BOOL     ? sizeof(bool)
@@ -380,7 +375,7 @@ void conf_release(const struct conf_table *table, void *settings)
 {
     for (size_t i = 0; i < table->n; i++) {
         const struct conf_setting *s = &table->settings[i];
-        if (!is_text(s))
+        if (!conf_value_is_text(s))
             continue;
         char **text = (char **)((char *)settings + s->offset);
         free(*text);

@@ -23,6 +23,7 @@
 enum conf_type {
     CONF_TEXT,     /* char * */
     CONF_SECRET,   /* char *, masked in dumps */
+    CONF_URL,      /* as CONF_URL_LIST, but one */
     CONF_URL_LIST, /* char *, passwords masked in dumps; checked by the row's check function */
     CONF_NUMBER,   /* int64_t */
     CONF_BYTES,    /* int64_t; accepts k, M, G (1024) */

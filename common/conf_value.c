@@ -116,6 +116,7 @@ static bool set_plain(const struct conf_setting *s, void *field, const char *tex
         return word >= 0;
     case CONF_TEXT:
     case CONF_SECRET:
+    case CONF_URL:
     case CONF_URL_LIST:
         break;
     }
@@ -125,7 +126,7 @@ static bool set_plain(const struct conf_setting *s, void *field, const char *tex
 int conf_value_set(const struct conf_setting *s, void *settings, const char *text,
                    char *ret_accepted, size_t size)
 {
-    if (s->type == CONF_TEXT || s->type == CONF_SECRET || s->type == CONF_URL_LIST)
+    if (conf_value_is_text(s))
         return set_text(s, field(s, settings), text, ret_accepted, size);
     if (set_plain(s, field(s, settings), text))
         return 0;
@@ -191,6 +192,9 @@ void conf_value_accepted(const struct conf_setting *s, struct buf *out)
     case CONF_SECRET:
         buf_adds(out, "text");
         break;
+    case CONF_URL:
+        buf_adds(out, "URL");
+        break;
     case CONF_URL_LIST:
         buf_adds(out, "URLs, separated by commas");
         break;
@@ -239,6 +243,7 @@ void conf_value_print(const struct conf_setting *s, const void *settings, struct
         text = *(char *const *)value;
         buf_adds(out, text && *text ? "***" : "");
         break;
+    case CONF_URL:
     case CONF_URL_LIST:
         text = *(char *const *)value;
         if (text && *text)
@@ -249,5 +254,10 @@ void conf_value_print(const struct conf_setting *s, const void *settings, struct
 
 bool conf_value_is_secret(const struct conf_setting *s)
 {
-    return s->type == CONF_SECRET || s->type == CONF_URL_LIST;
+    return s->type == CONF_SECRET || s->type == CONF_URL || s->type == CONF_URL_LIST;
+}
+
+bool conf_value_is_text(const struct conf_setting *s)
+{
+    return s->type == CONF_TEXT || conf_value_is_secret(s);
 }

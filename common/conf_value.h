@@ -21,5 +21,7 @@ void conf_value_print(const struct conf_setting *s, const void *settings, struct
 
 /* True when an error message may not repeat the value. */
 bool conf_value_is_secret(const struct conf_setting *s);
+/* Whether its field is a text (char *). */
+bool conf_value_is_text(const struct conf_setting *s);
 
 #endif

@@ -174,7 +174,7 @@ static const struct conf_setting settings[] = {
      .help = "Deliveries remembered per host, of 24 bytes each, so that a redelivered message is "
              "not sent twice; rounded up to a power of two."},
 
-    {"http", "proxy", CONF_URL_LIST, FIELD(http_proxy), .fallback = "", .check = proxyroute_check,
+    {"http", "proxy", CONF_URL, FIELD(http_proxy), .fallback = "", .check = proxyroute_check,
      .help = "Forward proxy for REST and SOAP services, http:// or https://; the environment's is "
              "never used. It needs [security] proxy_enforces_egress."},
     {"http", "no_proxy", CONF_TEXT, FIELD(http_no_proxy), .fallback = "",
