@@ -52,10 +52,16 @@ static int prepare_body(struct service *s, const struct service_row *row)
     return service_fault(s, "the type of the body is none of json, form and raw");
 }
 
-static bool makes_authorization(const struct service *s)
+/* The header of its own that the service's authentication makes as well, or NULL. */
+static const char *header_of_both(const struct service *s)
 {
-    return s->auth == AUTH_OAUTH2 ||
-           (s->auth_header && strncasecmp(s->auth_header, "Authorization:", 14) == 0);
+    static char name[128];
+    (void)snprintf(name, sizeof(name), "%s", s->auth == AUTH_OAUTH2 ? "Authorization" : "");
+    if (s->auth_header) {
+        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(s->auth_header, ":"),
+                       s->auth_header);
+    }
+    return *name && headerset_has(s->headers, name) ? name : NULL;
 }
 
 static int prepare_headers(struct service *s, const struct service_row *row)
@@ -65,8 +71,11 @@ static int prepare_headers(struct service *s, const struct service_row *row)
     if (r == -EINVAL) {
         return service_fault(s, reason);
     }
-    if (r == 0 && makes_authorization(s) && headerset_has(s->headers, "Authorization")) {
-        return service_fault(s, "header Authorization: the service's authentication makes it");
+    const char *twice = r == 0 ? header_of_both(s) : NULL;
+    if (twice) {
+        (void)snprintf(reason, sizeof(reason), "header %s: the service's authentication makes it",
+                       twice);
+        return service_fault(s, reason);
     }
     s->own_accept = headerset_has(s->headers, "Accept");
     return r;
