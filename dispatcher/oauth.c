@@ -20,7 +20,8 @@ enum {
     DEFAULT_LIFE_S = 300, /* RFC 6749 leaves it open */
     MAX_LIFE_S = 24 * 3600,
     MARGIN_MS = 60 * 1000,
-    FALLBACK_MS = 5000, /* until the next try to renew a token that is still good */
+    REFUSED_PAUSE_MS = 5000, /* between tokens for a service that refuses them all */
+    FALLBACK_MS = 5000,      /* until the next try to renew a token that is still good */
 };
 
 static char form_type[] = "Content-Type: application/x-www-form-urlencoded";
@@ -37,8 +38,10 @@ struct oauth_token {
     char *chain;  /* of the client certificate: a token may be bound to it; NULL: none */
     char *header; /* "Authorization: Bearer ..."; NULL: none yet, or refused */
     uint64_t number;
+    int64_t fetched_ms;
     int64_t renew_ms;
     int64_t expires_ms;
+    bool was_refused;       /* the one before */
     bool is_fetched;        /* a fetch is under way */
     struct service service; /* stands in for the real one in the fetch: no authentication */
     struct request request;
@@ -331,10 +334,10 @@ static void error_code(const char *body, size_t len, char *ret_text, size_t size
 
 static void say(struct outcome *o, const struct oauth_token *t, const char *what)
 {
-    char host[100];
+    char host[72];
     bool is_policy = strncmp(what, "policy: ", 8) == 0;
     url_host(t->url, host, sizeof(host));
-    (void)snprintf(o->text, sizeof(o->text), "%stoken endpoint %s%s%.120s",
+    (void)snprintf(o->text, sizeof(o->text), "%stoken endpoint %s%s%.155s",
                    is_policy ? "policy: " : "", host, *what ? ": " : "",
                    is_policy ? what + 8 : what);
 }
@@ -343,11 +346,16 @@ static void explain_status(const struct oauth_token *t, const struct outcome *o,
                            size_t len, struct outcome *ret_failure)
 {
     char code[60];
-    char what[100];
+    char what[OUTCOME_TEXT_SIZE];
     bool says_later = o->status == 408 || o->status == 425;
     error_code(body, len, code, sizeof(code));
     (void)snprintf(what, sizeof(what), "HTTP %d%s", o->status, code);
-    if (o->status == 429 || o->status == 503) {
+    if (o->status >= 300 && o->status <= 399) {
+        ret_failure->kind = OUTCOME_INVALID;
+        ret_failure->status = 0;
+        (void)snprintf(what, sizeof(what), "policy: HTTP %d, never followed, leads to %.150s",
+                       o->status, o->text);
+    } else if (o->status == 429 || o->status == 503) {
         ret_failure->retry_after_s = o->retry_after_s;
     } else if (o->status >= 400 && o->status <= 499 && !says_later) {
         ret_failure->status = 401;
@@ -374,6 +382,7 @@ bool oauth_fetched(struct oauth_token *t, const struct outcome *outcome, const c
     } else {
         fault = read_token(t, body, body_len, now_ms);
         if (!fault) {
+            t->fetched_ms = now_ms;
             return true;
         }
         ret_failure->kind = OUTCOME_BROKEN;
@@ -397,10 +406,17 @@ uint64_t oauth_number(const struct oauth_token *t)
     return t->number;
 }
 
-void oauth_refused(struct oauth_token *t, uint64_t number)
+bool oauth_refused(struct oauth_token *t, uint64_t number, int64_t now_ms)
 {
-    if (t->number == number) {
-        secret_free(t->header);
-        t->header = NULL;
+    if (t->number != number) {
+        return true;
     }
+    /* The first refusal of a new one is answered as such; the next within the pause fetch none. */
+    if (t->was_refused && now_ms - t->fetched_ms < REFUSED_PAUSE_MS) {
+        return false;
+    }
+    t->was_refused = true;
+    secret_free(t->header);
+    t->header = NULL;
+    return true;
 }

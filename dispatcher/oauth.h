@@ -61,7 +61,8 @@ bool oauth_fetched(struct oauth_token *t, const struct outcome *outcome, const c
 const char *oauth_header(const struct oauth_token *t);
 uint64_t oauth_number(const struct oauth_token *t);
 
-/* The service has refused the token of this number. Nothing when there is another one by now. */
-void oauth_refused(struct oauth_token *t, uint64_t number);
+/* The service has refused the token of this number. True: there is another one by now, or one is
+ * to be fetched. False: it is so new that the next one would fare no better. */
+bool oauth_refused(struct oauth_token *t, uint64_t number, int64_t now_ms);
 
 #endif

@@ -90,10 +90,9 @@ void rest_on_token(void *context, const struct outcome *outcome, const char *bod
 bool rest_renew(struct call *call)
 {
     struct rest *rest = call->rest;
-    if (call->renewed)
+    if (call->renewed || !oauth_refused(call->token, call->token_number, timing_mono_ms()))
         return false;
     call->renewed = true;
-    oauth_refused(call->token, call->token_number);
     curl_multi_remove_handle(rest->multi, call->easy);
     TAILQ_REMOVE(&rest->active, call, link);
     rest->n_active--;

@@ -355,6 +355,10 @@ class RestTokens(Services):
         self.assertEqual(self.letter(hub, "never")["headers"]["x-mih-reason"], "HTTP 401 Unauthorized")
         self.assertEqual(len(self.world.stub.record("/status/401")), 2)
         self.assertEqual(len(self.world.stub.record("/token")), 2)
+        for _ in range(20):
+            hub.raw(CREATED, event())
+        wait_until(lambda: hub.dead_count() == 21, 30, "the other dead letters")
+        self.assertLess(len(self.world.stub.record("/token")), 8, "tokens for 20 messages that are all refused")
 
     def test_a_token_endpoint_that_is_away_is_a_retry(self):
         hub = self.hub(processes=1, settings=self.world.settings())

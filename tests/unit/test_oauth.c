@@ -156,15 +156,18 @@ static void forgets_a_token_that_was_refused_but_not_the_next_one(void **state)
     (void)state;
     fetch(0, "{\"access_token\":\"A\"}");
     uint64_t number = oauth_number(t);
-    oauth_refused(t, number);
+    assert_true(oauth_refused(t, number, 1));
     fetch(1, "{\"access_token\":\"B\"}");
-    oauth_refused(t, number);
+    assert_true(oauth_refused(t, number, 1));
     assert_int_equal(oauth_ask(t, 2), OAUTH_READY);
     assert_string_equal(oauth_header(t), "Authorization: Bearer B");
+    /* A service that refuses all of them gets no new one for each of its messages. */
+    assert_false(oauth_refused(t, oauth_number(t), 5000));
+    assert_int_equal(oauth_ask(t, 5000), OAUTH_READY);
+    assert_true(oauth_refused(t, oauth_number(t), 5001));
     /* A refused token is no fallback. */
-    oauth_refused(t, oauth_number(t));
     assert_non_null(oauth_request(t, &service));
-    assert_false(fetched(500, "", 3));
+    assert_false(fetched(500, "", 5003));
 }
 
 static void names_the_endpoint_and_maps_the_failure(void **state)
@@ -187,7 +190,8 @@ static void names_the_endpoint_and_maps_the_failure(void **state)
         {429, "", OUTCOME_HTTP, 429, "token endpoint auth.example:8443: HTTP 429"},
         {500, "", OUTCOME_BROKEN, 0, "token endpoint auth.example:8443: HTTP 500"},
         {501, "", OUTCOME_BROKEN, 0, "token endpoint auth.example:8443: HTTP 501"},
-        {302, "", OUTCOME_BROKEN, 0, "token endpoint auth.example:8443: HTTP 302"},
+        {302, "", OUTCOME_INVALID, 0,
+         "policy: token endpoint auth.example:8443: HTTP 302, never followed, leads to "},
         {200, "", OUTCOME_BROKEN, 0,
          "token endpoint auth.example:8443: its answer is no JSON object"},
         {200, "\"T\"", OUTCOME_BROKEN, 0,
