@@ -29,6 +29,12 @@ void ctl_quote(struct buf *out, const char *text, size_t len)
     buf_addc(out, '\'');
 }
 
+/* What a terminal may obey, and NUL, which no word of a shell can hold. */
+static bool is_control(char c)
+{
+    return ((unsigned char)c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+}
+
 /* As the format of printf(1), quoted: any byte can be written so, and any length. */
 static void quote_format(struct buf *out, const char *text, size_t len)
 {
@@ -38,8 +44,8 @@ static void quote_format(struct buf *out, const char *text, size_t len)
             buf_adds(out, "'\\''");
         else if (text[i] == '%' || text[i] == '\\')
             buf_addf(out, "%c%c", text[i], text[i]);
-        else if (text[i] == '\0')
-            buf_adds(out, "\\000");
+        else if (is_control(text[i]))
+            buf_addf(out, "\\%03o", (unsigned)(unsigned char)text[i]);
         else
             buf_addc(out, text[i]);
     }
@@ -105,9 +111,17 @@ static void add_headers(const struct request *r, struct buf *out)
     add_option(out, "--header", "Expect:", strlen("Expect:"));
 }
 
+static bool has_control(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (is_control(text[i]))
+            return true;
+    return false;
+}
+
 static bool goes_as_word(const char *body, size_t len)
 {
-    return len <= MAX_WORD && !memchr(body, '\0', len);
+    return len <= MAX_WORD && !has_control(body, len);
 }
 
 /* The body as it may be shown; to release. */
@@ -156,7 +170,10 @@ static int print_curl(const struct request *r, struct buf *out)
 static void print_field(struct buf *out, const char *name, const char *text, size_t len)
 {
     buf_addf(out, "%s: ", name);
-    ctl_quote(out, text, len);
+    if (has_control(text, len))
+        quote_format(out, text, len);
+    else
+        ctl_quote(out, text, len);
     buf_addc(out, '\n');
 }
 

@@ -16,7 +16,7 @@
 #define DEFAULT_CONFIG "/etc/mih/mih.conf"
 
 static const char help[] =
-    "Usage: mihctl render WHICH --event FILE [OPTION...]   print the request, send nothing\n"
+    "Usage: mihctl render WHICH --event FILE [OPTION...]   print the request, do not send it\n"
     "       mihctl send WHICH --event FILE [OPTION...]     send it once, show the answer\n"
     "       mihctl --version | --help\n"
     "\n"

@@ -179,6 +179,10 @@ class Rendering(Files):
         raw = {"service": {"body_type": "raw", "content_type": "text/plain"}, "rule": {"payload_template": "-n%s'\\t{{other.text}}1"}}
         shown = self.check_same(**raw, event={"other": {"text": "a\0"}})
         self.assertEqual("-n%s'\\ta\x001", shown["body"])
+        shown = self.check_same(**raw, event={"other": {"text": "\x1b]0;owned\x07\x1b[2J\x7f\r7"}})
+        self.assertTrue(shown["body"].endswith("\x1b]0;owned\x07\x1b[2J\x7f\r71"), shown)
+        printed = mihctl("render", *self.arguments(**raw, event={"other": {"text": "\x1b[2J"}})).stdout
+        self.assertNotRegex(printed, "[^\t\n -~]", "a terminal would obey")
         shown = self.check_same(**raw, event={"other": {"text": NASTY * 3000}})
         self.assertGreater(len(shown["body"]), 200000)
 
