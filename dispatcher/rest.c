@@ -420,7 +420,7 @@ static void finish(struct call *call, struct outcome *o)
     TAILQ_REMOVE(&rest->active, call, link);
     rest->n_active--;
     o->latency_us = timing_mono_us() - call->start_us;
-    rest_mask_token(call);
+    rest_mask_token(call, o);
     call->done(call->context, o, buf_text(&call->body), call->body.len);
     rest_keep(call);
 }

@@ -59,10 +59,12 @@ int rest_set_headers(struct call *call, const struct request *request)
     return buf_error(&call->lines);
 }
 
-void rest_mask_token(struct call *call)
+void rest_mask_token(struct call *call, struct outcome *o)
 {
     static const char start[] = "\nAuthorization: Bearer ";
     const char *last = call->token != NULL ? strrchr(buf_text(&call->lines), '\n') : NULL;
-    if (last != NULL && strncmp(last, start, strlen(start)) == 0)
-        mask_secret(last + strlen(start), call->body.data, call->body.len);
+    if (last == NULL || strncmp(last, start, strlen(start)) != 0)
+        return;
+    mask_secret(last + strlen(start), call->body.data, call->body.len);
+    mask_secret(last + strlen(start), o->text, strlen(o->text)); /* where a redirect leads */
 }

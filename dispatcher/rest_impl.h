@@ -74,8 +74,8 @@ int rest_start(struct call *call) __attribute__((warn_unused_result));
 /* Puts its headers into the call. 0, -EMSGSIZE or -ENOMEM. */
 int rest_set_headers(struct call *call, const struct request *request)
     __attribute__((warn_unused_result));
-/* Takes the access token that was sent out of an answer that repeats it. */
-void rest_mask_token(struct call *call);
+/* Takes the access token that was sent out of an answer, or its words, that repeat it. */
+void rest_mask_token(struct call *call, struct outcome *o);
 /* Back into the pool. */
 void rest_keep(struct call *call);
 /* Empties it of what the answer brought. */

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/timing.h"
+#include "dispatcher/mask.h"
 #include "dispatcher/retry.h"
 #include "worker/attempt_note.h"
 #include "worker/delivery.h"
@@ -140,6 +141,7 @@ static void judge(struct attempt *a, const struct outcome *outcome, const char *
         return;
     }
     verdict_of(outcome, &a->verdict);
+    mask_service(a->request.service, a->verdict.reason, strlen(a->verdict.reason));
     /* A probe is no attempt at the message: an outage of days must not use them up. */
     a->attempts += a->verdict.counts && !a->probe;
     note_result(a, outcome);

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 
 #include "common/utf8.h"
+#include "dispatcher/mask.h"
 #include "worker/ctl_house.h"
 #include "worker/ctl_mask.h"
 
@@ -37,6 +38,7 @@ static void on_answer(void *context, const struct outcome *outcome, const char *
 
     s->answer->outcome = *outcome;
     verdict_of(outcome, &s->answer->verdict);
+    mask_service(s->request->service, s->answer->verdict.reason, strlen(s->answer->verdict.reason));
     keep_body(s->answer, s->request->service, body, len);
     s->answered = true;
     event_base_loopbreak(s->house.base);
