@@ -223,6 +223,7 @@ const struct request *oauth_request(struct oauth_token *t, const struct service 
 void oauth_not_sent(struct oauth_token *t)
 {
     t->is_fetched = false;
+    wipe_request(&t->request);
 }
 
 /* The text of a member, or NULL; in out. */

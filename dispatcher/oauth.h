@@ -4,8 +4,9 @@
  * fetches, and tells the time.
  *
  * A token is used until a minute (or a fifth of its life) before it expires; then one fetch is
- * asked for, and all who need the token wait for that one. A fetch that fails costs nothing while
- * the old token is still good. A token that the service has refused is forgotten.
+ * asked for. Who asked waits for that one, all others go on with the old token while it is good,
+ * and wait when there is none. A fetch that fails costs nothing while the old token is still good.
+ * A token that the service has refused is forgotten.
  *
  * What a failure means for the deliveries that wait: trouble on the way to the endpoint is the
  * same trouble, and its 5xx a broken answer, so they are tried again; a 4xx says that the client is
@@ -37,7 +38,8 @@ enum { OAUTH_MAX_TOKENS = 1024 }; /* those that nobody uses go, the oldest first
 struct oauth *oauth_new(void);
 void oauth_free(struct oauth *o); /* wipes; NULL is allowed */
 
-/* The token of the service's client; the same one for the same client. It is the caller's until
+/* The token of the service's client; the same one for the same client, endpoint, scope and client
+ * certificate. It is the caller's until
  * oauth_put(). NULL when memory is out. */
 struct oauth_token *oauth_get(struct oauth *o, const struct service *service);
 void oauth_put(struct oauth_token *t);
