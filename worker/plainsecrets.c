@@ -34,9 +34,13 @@ void plainsecrets_tell(struct plainsecrets *p, const struct catalog *catalog)
         const struct service *s = catalog_service_at(catalog, i);
         if (!s->plain_secrets || knows(p, s->id))
             continue;
-        log_warning("a secret of this service is not encrypted in the database; it works, and "
-                    "cli/service.php --encrypt of the plugin mends it",
-                    "service_id", log_number(s->id), "service", s->name, NULL);
+        log_warning(
+            s->type == SERVICE_AMQP
+                ? "the password in this service's base_url is not encrypted in the database"
+                  "; it works, and the whole base_url may be encrypted with Moodle's key"
+                : "a secret of this service is not encrypted in the database; it works, and "
+                  "cli/service.php --encrypt of the plugin mends it",
+            "service_id", log_number(s->id), "service", s->name, NULL);
         remember(p, s->id);
     }
 }
