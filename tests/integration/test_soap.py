@@ -326,7 +326,8 @@ class Attacks(unittest.TestCase):
         call = {"base_url": f"{self.hostile.url}/calculator.wsdl", "operation": "Add", "payload": {"intA": 1, "intB": 2},
                 "auth_type": "bearer", "auth_token": "s3cret"}
         own = {**call, "auth_type": "none", "auth_token": None, "headers": '{"X-Token": "s3cret"}'}
-        for secret in (call, own):
+        signed = {**call, "auth_type": "none", "auth_token": None, "signing_secret": "whsec_" + base64.b64encode(bytes(24)).decode()}
+        for secret in (call, own, signed):
             answer, = soap.ours([secret])
             self.assertEqual("reject", answer["verdict"], answer)
             self.assertIn("another origin, which would get the credentials", answer["reason"])
@@ -340,6 +341,12 @@ class Attacks(unittest.TestCase):
         self.hostile.pages["/calculator.wsdl"] = self.imports(f"{other.url}/more.wsdl")
         soap.ours([call], "--origins", other.url)
         self.assertNotIn("Authorization", other.headers[2])
+        # A token of OAuth 2.0 is added by the HTTP transport, and is no less a credential.
+        self.hostile.pages["/token"] = b'{"access_token": "issued-token", "token_type": "bearer"}'
+        soap.ours([{**call, "auth_type": "oauth2", "auth_user": "id", "auth_url": f"{self.hostile.url}/token"}], "--origins", other.url)
+        self.assertEqual("Bearer issued-token", self.hostile.headers[-1]["Authorization"])
+        imports = [headers for path, headers in zip(other.asked, other.headers) if path == "/more.wsdl"]
+        self.assertEqual([False, False], ["Authorization" in headers for headers in imports])
 
     def test_faults_and_answers_of_every_status(self):
         """A fault is one inside any status; without one the status decides; 202 may be empty."""

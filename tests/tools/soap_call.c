@@ -143,6 +143,7 @@ static struct catalog *catalog_of(struct json_object *line)
         .headers = text_of(line, "headers"),
         .soap_version = text_of(line, "soap_version"),
         .soap_headers = text_of(line, "soap_headers"),
+        .auth_url = text_of(line, "auth_url"),
         .signing_secret = text_of(line, "signing_secret"),
         .signing_secret_old = text_of(line, "signing_secret_old"),
         .timeout_s = number_of(line, "timeout", 5),
