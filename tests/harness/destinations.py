@@ -36,6 +36,7 @@ _LOCATIONS = """
         location /status-404/ { echo_status 404; echo_read_request_body; echo 'no'; }
         location /status-422/ { echo_status 422; echo_read_request_body; echo 'no'; }
         location /repeat/ { return 422 "no: $http_authorization $http_x_api_key"; }
+        location /lead/ { return 302 "http://x.example/$http_x_api_key"; }
         location /status-503/ { echo_status 503; echo_read_request_body; echo 'no'; }
 """
 

@@ -30,7 +30,7 @@ RAW = "{{userid}};{{other.text}}\n"
 TEXT = "año \"2026\" & más/😀"
 TOKEN, PASSWORD, KEY, CLIENT_SECRET = "canary-bearer", "canary-password", "canary-api-key", "canary-client secret/+"
 PROXY_PASSWORD = "canary-proxy"
-NO_ROWS = {"table log", "table replay", "table outbox"}     # nothing writes the first one yet; the others have no part in this
+NO_ROWS = {"table log", "table cb", "table replay", "table outbox"}     # nothing writes the first one yet; the others have no part in this
 SIGNING = ["whsec_" + base64.b64encode(text.encode()).decode() for text in ("canary-signing-secret-new", "canary-signing-secret-old")]
 BODIES = {
     "json": json.dumps({"user": 2, "text": TEXT}, separators=(",", ":")).replace("/", "\\/"),
@@ -195,6 +195,8 @@ class RestMatrix(Services):
             (("http", "none", "form"), "HTTP 422 Unprocessable Content", doors.door("http"), "/status-422/", {"body_type": "form"}, {}),
             (("http", "bearer, repeated", "json"), "HTTP 422", doors.door("http"), "/repeat/", {"auth_type": "bearer"}, {"auth_token": TOKEN}),
             (("http", "apikey, repeated", "json"), "HTTP 422", doors.door("http"), "/repeat/", {"auth_type": "apikey"}, {"auth_token": KEY}),
+            (("http", "apikey, redirected", "json"), "redirect to http://x.example/****", doors.door("http"), "/lead/", {"auth_type": "apikey"},
+             {"auth_token": KEY}),
             (("http", "basic, repeated", "json"), "HTTP 422", doors.door("http"), "/repeat/", {"auth_type": "basic", "auth_user": USER},
              {"auth_token": PASSWORD}),
             (("http", "oauth2, repeated", "json"), "HTTP 422", doors.door("http"), "/repeat/", {**AUTHS["oauth2"][0], "auth_url": token},
