@@ -219,10 +219,22 @@ static void print_urls(const char *urls, struct buf *out)
     }
 }
 
+/* Text as it may be shown: secrets are masked, but an unset one is not. */
+static void print_text(const struct conf_setting *s, const char *text, struct buf *out)
+{
+    if (!text || !*text)
+        return;
+    if (s->type == CONF_TEXT)
+        buf_adds(out, text);
+    else if (s->type == CONF_SECRET)
+        buf_adds(out, "***");
+    else
+        print_urls(text, out);
+}
+
 void conf_value_print(const struct conf_setting *s, const void *settings, struct buf *out)
 {
     const void *value = const_field(s, settings);
-    const char *text;
     switch (s->type) {
     case CONF_NUMBER:
     case CONF_BYTES:
@@ -236,18 +248,10 @@ void conf_value_print(const struct conf_setting *s, const void *settings, struct
         buf_adds(out, s->choices[*(const int *)value]);
         break;
     case CONF_TEXT:
-        text = *(char *const *)value;
-        buf_adds(out, text ? text : "");
-        break;
     case CONF_SECRET:
-        text = *(char *const *)value;
-        buf_adds(out, text && *text ? "***" : "");
-        break;
     case CONF_URL:
     case CONF_URL_LIST:
-        text = *(char *const *)value;
-        if (text && *text)
-            print_urls(text, out);
+        print_text(s, *(char *const *)value, out);
         break;
     }
 }
