@@ -15,7 +15,7 @@ SECTIONS = ("unit", "integration", "faults", "plugin", "lint", "fuzz", "sanitize
 CHECKS = {"lint": "tests/lint/run", "fuzz": "tests/fuzz/run"}
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 UNIT_SECONDS = 300
-PROCESSES = 2  # of integration tests, which wait more than they work
+PROCESSES = 3  # of integration tests, which wait more than they work
 
 
 class Counts:

@@ -217,6 +217,7 @@ class Output(DemoTest):
             self.assert_summary(run, events)
             self.assert_gone(run)
 
+    @shared.long
     def test_a_clone_in_an_odd_folder_builds_and_runs(self):
         place = tempfile.mkdtemp(prefix="mih-clone-")
         self.addCleanup(shutil.rmtree, place)

@@ -259,6 +259,7 @@ class Doubt(Case):
         self.assertGreater(len(set(hub.delivered())), 20)
         hub.database.query(f"ALTER USER '{hub.account.user}'@'127.0.0.1' ACCOUNT UNLOCK", database="")
 
+    @shared.long
     def test_unwanted_messages_that_nobody_can_judge_hold_up_no_others(self):
         """The rules cannot be read: wanted events go on being delivered, however many unwanted ones come."""
         hub = self.loaded(processes=1)
