@@ -27,7 +27,6 @@
 #include "dispatcher/amqp_impl.h"
 
 enum {
-    OVERSLEPT_MS = 1000, /* a time-out that is noticed so late is ours */
     OVERDUE_MS = 10000,
     STOP_POLITELY_MS = 300,
     STOP_MS = 1000,
@@ -107,12 +106,6 @@ static void explain_timeout(const struct amqp_link *link, bool was_sent, char *r
     }
 }
 
-/* A thread of ours that stood still is no fault of the broker's. */
-static bool overslept(const struct amqp_job *job)
-{
-    return timing_mono_us() - job->start_us > (job->timeout_ms + OVERSLEPT_MS) * 1000;
-}
-
 static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
     struct amqp_job *job = context;
@@ -134,7 +127,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
         bus_interrupt(link->bus);
     }
     pthread_mutex_unlock(&a->hub->lock);
-    if (overslept(job)) {
+    if (stillness_since(&a->stillness, job->start_us, timing_mono_us())) {
         answer(a, job, OUTCOME_LOCAL, "this process stood still while the confirm was awaited");
     } else {
         answer(a, job, OUTCOME_TIMEOUT, text);
@@ -361,6 +354,7 @@ static void amqp_free(struct transport *t)
         }
         amqp_hub_release(a->hub);
     }
+    stillness_stop(&a->stillness);
     free(a);
 }
 
@@ -390,7 +384,8 @@ int amqp_transport_new(struct event_base *base, const struct transport_settings 
     if (a->hub != NULL) {
         a->done_event = event_new(base, a->hub->done_fd, EV_READ | EV_PERSIST, on_done, a);
     }
-    if (a->done_event == NULL || event_add(a->done_event, NULL) != 0) {
+    if (a->done_event == NULL || event_add(a->done_event, NULL) != 0 ||
+        stillness_start(&a->stillness, base, timing_mono_us()) != 0) {
         amqp_free(&a->transport);
         return -ENOMEM;
     }

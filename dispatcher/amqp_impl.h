@@ -17,6 +17,7 @@
 #include <sys/queue.h>
 
 #include "common/bus.h"
+#include "dispatcher/stillness.h"
 #include "dispatcher/transport.h"
 
 struct amqp;
@@ -134,6 +135,7 @@ struct amqp {
     struct transport transport; /* first: a transport is an amqp */
     struct event_base *base;
     struct event *done_event;
+    struct stillness stillness;
     struct amqp_hub *hub;
     const struct netguard *guard;
     struct amqp_links links;

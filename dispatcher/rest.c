@@ -45,7 +45,6 @@ enum {
     MAX_CONNECTIONS = 1024,       /* kept alive at the same time */
     MAX_IDLE_CALLS = 256,         /* easy handles kept for later */
     OVERDUE_MS = 10000,     /* beyond the time-out: curl should have ended the call long since */
-    OVERSLEPT_MS = 1000,    /* the same, when the loop ran: curl ends it within some milliseconds */
     KEPT_BODY_BYTES = 4096, /* of a call's buffer when it is idle */
     MAX_CONNECTION_AGE_S = 300,
     READ_BYTES = 1024, /* answers are small, and curl takes this buffer anew for every transfer:
@@ -395,7 +394,7 @@ static void note_trouble(struct call *call, CURLcode code, struct outcome *o)
         .code = code,
         .words = call->words,
         .local_errno = call->sockets.error,
-        .overslept = timing_mono_us() - call->start_us > (call->timeout_ms + OVERSLEPT_MS) * 1000,
+        .stood_still = stillness_since(&call->rest->stillness, call->start_us, timing_mono_us()),
         .header_too_large = call->header_too_large,
         .body_too_large = call->body_too_large,
     };
@@ -491,6 +490,7 @@ static void rest_free(struct transport *t)
         rest_cancel_all(t);
     if (event_initialized(&rest->refuse))
         event_del(&rest->refuse);
+    stillness_stop(&rest->stillness);
     free_idle(rest, 0);
     curl_multi_cleanup(rest->multi);
     watcher_free(rest->watcher);
@@ -518,7 +518,8 @@ static int open_multi(struct rest *rest, struct event_base *base)
     if (rest->multi == NULL ||
         curl_multi_setopt(rest->multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS) != CURLM_OK ||
         curl_multi_setopt(rest->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) != CURLM_OK ||
-        event_assign(&rest->refuse, base, -1, 0, rest_on_refuse, rest) != 0)
+        event_assign(&rest->refuse, base, -1, 0, rest_on_refuse, rest) != 0 ||
+        stillness_start(&rest->stillness, base, timing_mono_us()) != 0)
         return -ENOMEM;
     return watcher_new(base, rest->multi, on_worked, rest, &rest->watcher);
 }

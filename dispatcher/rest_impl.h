@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "dispatcher/oauth.h"
+#include "dispatcher/stillness.h"
 #include "dispatcher/transport.h"
 #include "dispatcher/watcher.h"
 
@@ -59,6 +60,7 @@ struct rest {
     struct call_list refused;
     size_t n_active, n_idle, n_parked; /* parked: waiting and refused */
     struct event refuse;               /* answers the refused ones */
+    struct stillness stillness;
     struct oauth *oauth;
     char *user_agent; /* "User-Agent: ..." */
     char *ca_file;

@@ -118,7 +118,7 @@ void resttrouble_explain(const struct resttrouble *t, struct outcome *ret_outcom
         say(ret_outcome, OUTCOME_BROKEN, words); /* curl gave up on the answer, not the request */
     else if (error != 0)
         say_local(ret_outcome, error);
-    else if (t->overslept && kind == OUTCOME_TIMEOUT)
+    else if (t->stood_still && kind == OUTCOME_TIMEOUT)
         say(ret_outcome, OUTCOME_LOCAL, "this process stood still while the answer was awaited");
     else if (cut_in_handshake(t))
         say(ret_outcome, OUTCOME_BROKEN, "the connection was cut in the TLS handshake");

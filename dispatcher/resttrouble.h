@@ -18,7 +18,7 @@ struct resttrouble {
     const char
         *refusal;      /* the network guard refused, and nothing was opened: its reason; or NULL */
     int local_errno;   /* set when a socket could not be opened, else 0 */
-    bool overslept;    /* a time-out noticed long after it was due: we stood still, not the peer */
+    bool stood_still;  /* this process did, during the call (stillness.h) */
     bool answer_began; /* at least one byte of the answer arrived */
     bool header_too_large; /* we ended it: more header bytes than are accepted */
     bool body_too_large;   /* we ended it: a larger body than is accepted */
