@@ -71,9 +71,14 @@ CREATE TABLE mdl_local_integrationhub_log (
   error_message LONGTEXT COLLATE utf8mb4_unicode_ci,
   timecreated BIGINT(10) NOT NULL DEFAULT 0,
   direction VARCHAR(10) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'outbound',
+  ruleid BIGINT(10),
+  messageid VARCHAR(127) COLLATE utf8mb4_unicode_ci,
+  eventname VARCHAR(255) COLLATE utf8mb4_unicode_ci,
+  outcome VARCHAR(10) COLLATE utf8mb4_unicode_ci,
   PRIMARY KEY (id),
   KEY mdl_locaintelog_tim_ix (timecreated),
   KEY mdl_locaintelog_sertim_ix (serviceid, timecreated),
+  KEY mdl_locaintelog_mes_ix (messageid),
   KEY mdl_locaintelog_ser_ix (serviceid)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
   COMMENT='Recent requests';
@@ -163,6 +168,8 @@ CREATE TABLE mdl_local_integrationhub_worker (
   skipped BIGINT(10) NOT NULL DEFAULT 0,
   dead BIGINT(10) NOT NULL DEFAULT 0,
   memory BIGINT(10) NOT NULL DEFAULT 0,
+  retried BIGINT(10) NOT NULL DEFAULT 0,
+  elected TINYINT(1) NOT NULL DEFAULT 0,
   PRIMARY KEY (id),
   UNIQUE KEY mdl_locaintework_ins_uix (instance)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
@@ -199,3 +206,65 @@ CREATE TABLE mdl_local_integrationhub_replay (
   KEY mdl_locainterepl_tim_ix (timecreated)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
   COMMENT='Replays and discards of dead letters; requested by the plugin, carried out by mih-replayer';
+
+CREATE TABLE mdl_local_integrationhub_stat (
+  id BIGINT(10) NOT NULL auto_increment,
+  serviceid BIGINT(10) NOT NULL,
+  ruleid BIGINT(10) NOT NULL DEFAULT 0,
+  width MEDIUMINT(5) NOT NULL,
+  timestart BIGINT(10) NOT NULL,
+  delivered BIGINT(10) NOT NULL DEFAULT 0,
+  retried BIGINT(10) NOT NULL DEFAULT 0,
+  dead BIGINT(10) NOT NULL DEFAULT 0,
+  skipped BIGINT(10) NOT NULL DEFAULT 0,
+  held BIGINT(10) NOT NULL DEFAULT 0,
+  latencysum BIGINT(18) NOT NULL DEFAULT 0,
+  latencymax BIGINT(18) NOT NULL DEFAULT 0,
+  backlog BIGINT(10) NOT NULL DEFAULT 0,
+  h0 BIGINT(10) NOT NULL DEFAULT 0,
+  h1 BIGINT(10) NOT NULL DEFAULT 0,
+  h2 BIGINT(10) NOT NULL DEFAULT 0,
+  h3 BIGINT(10) NOT NULL DEFAULT 0,
+  h4 BIGINT(10) NOT NULL DEFAULT 0,
+  h5 BIGINT(10) NOT NULL DEFAULT 0,
+  h6 BIGINT(10) NOT NULL DEFAULT 0,
+  h7 BIGINT(10) NOT NULL DEFAULT 0,
+  h8 BIGINT(10) NOT NULL DEFAULT 0,
+  h9 BIGINT(10) NOT NULL DEFAULT 0,
+  h10 BIGINT(10) NOT NULL DEFAULT 0,
+  h11 BIGINT(10) NOT NULL DEFAULT 0,
+  h12 BIGINT(10) NOT NULL DEFAULT 0,
+  h13 BIGINT(10) NOT NULL DEFAULT 0,
+  h14 BIGINT(10) NOT NULL DEFAULT 0,
+  h15 BIGINT(10) NOT NULL DEFAULT 0,
+  h16 BIGINT(10) NOT NULL DEFAULT 0,
+  h17 BIGINT(10) NOT NULL DEFAULT 0,
+  h18 BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  UNIQUE KEY mdl_locaintestat_widtimserrul_uix (width, timestart, serviceid, ruleid),
+  KEY mdl_locaintestat_serwidtim_ix (serviceid, width, timestart)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='What became of deliveries, per service, rule and time; written by the worker fleet';
+
+CREATE TABLE mdl_local_integrationhub_batch (
+  id BIGINT(10) NOT NULL auto_increment,
+  writer VARCHAR(40) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  number BIGINT(18) NOT NULL DEFAULT 0,
+  timemodified BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  UNIQUE KEY mdl_locaintebatc_wri_uix (writer),
+  KEY mdl_locaintebatc_tim_ix (timemodified)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='The last batch of statistics of each writer, so that none is added twice; written by the worker fleet';
+
+CREATE TABLE mdl_local_integrationhub_backlog (
+  id BIGINT(10) NOT NULL auto_increment,
+  serviceid BIGINT(10) NOT NULL,
+  waiting BIGINT(10) NOT NULL DEFAULT 0,
+  dead BIGINT(10) NOT NULL DEFAULT 0,
+  timeoldest BIGINT(10),
+  timeseen BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  UNIQUE KEY mdl_locainteback_ser_uix (serviceid)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='What waits at the broker for each service; written by the worker fleet';

@@ -4,9 +4,10 @@
 #   deploy/grants.sh --database moodle --prefix mdl_ --user mih --host 10.0.0.7 \
 #       --password-file /etc/mih/database.password | mariadb
 #
-# The user may read services, rules and, through a view, the hub's site identifier of config_plugins;
-# work on the outbox, the bindings and the table of worker processes; update the state of circuit
-# breakers; add to the log; add to and update the index of dead letters and the table of replays, but
+# The user may read services, rules and, through a view, the hub's site identifier and size of the log
+# of config_plugins; work on the outbox, the bindings, the statistics and the table of worker
+# processes; update the state of circuit breakers; add to the log and delete from it, but not read
+# what stands there; add to and update the index of dead letters and the table of replays, but
 # never delete from them, make a row another message's or change what was asked for; disable a rule
 # whose address is gone. Of users, their profile fields, courses, categories and activities it may read
 # the columns that templates and filters may name, and no others: no passwords, no secrets. It sees no
@@ -78,7 +79,10 @@ GRANT SELECT ON ${hub}_svc TO $account;
 GRANT SELECT, UPDATE (enabled, timemodified, timedisabled, disabledreason) ON ${hub}_rules TO $account;
 GRANT SELECT, INSERT, UPDATE (state, failure_count, last_failure, timemodified, trips, retryat, holder)
   ON ${hub}_cb TO $account;
-GRANT INSERT ON ${hub}_log TO $account;
+GRANT SELECT (id), INSERT, DELETE ON ${hub}_log TO $account;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ${hub}_stat TO $account;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ${hub}_batch TO $account;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ${hub}_backlog TO $account;
 GRANT SELECT, INSERT, UPDATE (state, replayid, timemodified, eventname, payload, error_message, timecreated,
   endpoint, http_method, attempts, http_status, response, timefirst) ON ${hub}_dlq TO $account;
 GRANT SELECT, INSERT, UPDATE (state, matched, moved, failed, error, timestarted, timeended, timemodified)
@@ -93,7 +97,7 @@ SET @moodle = (SELECT COUNT(*) FROM information_schema.tables
   WHERE table_schema = '$database' AND table_name = '${prefix}config_plugins');
 SET @view = IF(@moodle, 'CREATE OR REPLACE SQL SECURITY DEFINER VIEW $view AS
   SELECT name, value FROM \`$database\`.${prefix}config_plugins
-  WHERE plugin = ''local_integrationhub'' AND name IN (''siteid'')', 'DO 0');
+  WHERE plugin = ''local_integrationhub'' AND name IN (''siteid'', ''max_log_entries'')', 'DO 0');
 PREPARE statement FROM @view;
 EXECUTE statement;
 SET @grant = IF(@moodle, 'GRANT SELECT ON $view TO ${account//\'/\'\'}', 'DO 0');

@@ -123,5 +123,25 @@ function xmldb_local_integrationhub_upgrade($oldversion) {
         upgrade_plugin_savepoint(true, 2026112503, 'local', 'integrationhub');
     }
 
+    if ($oldversion < 2026112506) {
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_log', [
+            new xmldb_field('ruleid', XMLDB_TYPE_INTEGER, '10', null, null, null, null, 'direction'),
+            new xmldb_field('messageid', XMLDB_TYPE_CHAR, '127', null, null, null, null, 'ruleid'),
+            new xmldb_field('eventname', XMLDB_TYPE_CHAR, '255', null, null, null, null, 'messageid'),
+            new xmldb_field('outcome', XMLDB_TYPE_CHAR, '10', null, null, null, null, 'eventname'),
+        ]);
+        local_integrationhub_add_missing_indexes($dbman, 'local_integrationhub_log', [
+            new xmldb_index('messageid', XMLDB_INDEX_NOTUNIQUE, ['messageid']),
+        ]);
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_worker', [
+            new xmldb_field('retried', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, null, '0', 'memory'),
+            new xmldb_field('elected', XMLDB_TYPE_INTEGER, '1', null, XMLDB_NOTNULL, null, '0', 'retried'),
+        ]);
+        foreach (['stat', 'batch', 'backlog'] as $name) {
+            local_integrationhub_install_missing_table($dbman, 'local_integrationhub_' . $name);
+        }
+        upgrade_plugin_savepoint(true, 2026112506, 'local', 'integrationhub');
+    }
+
     return true;
 }

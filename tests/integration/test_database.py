@@ -25,7 +25,7 @@ import services  # noqa: E402
 import xmldb  # noqa: E402
 
 PASSWORD = 'correct-horse-9'
-TABLES = {"svc", "cb", "log", "rules", "dlq", "outbox", "binding", "worker", "replay"}
+TABLES = {"svc", "cb", "log", "rules", "dlq", "outbox", "binding", "worker", "replay", "stat", "batch", "backlog"}
 HUNG_MS = 5000      # time-outs of dbenv.h are 2 s; a busy machine is late
 PAUSE_MS = 200      # the loop of it_store ticks every 2 ms; a busy machine costs some tens, a call to the database would cost 2000
 
@@ -170,6 +170,18 @@ class GrantsTest(DatabaseCase):
         "SELECT * FROM {cb}",
         "UPDATE {cb} SET state = 'open', failure_count = 5, last_failure = 1, timemodified = 1 WHERE serviceid = 1 AND state = 'closed'",
         "INSERT INTO {log} (serviceid, endpoint) VALUES (1, '/')",
+        "SELECT MAX(id) FROM {log}",
+        "DELETE FROM {log} WHERE id <= 0 LIMIT 1000",
+        "INSERT INTO {stat} (serviceid, width, timestart) VALUES (1, 60, 0) ON DUPLICATE KEY UPDATE delivered = delivered + 1",
+        "SELECT * FROM {stat} WHERE width = 60 FOR UPDATE",
+        "DELETE FROM {stat} WHERE width = 60",
+        "INSERT INTO {batch} (writer) VALUES ('x')",
+        "UPDATE {batch} SET number = 1 WHERE writer = 'x' AND number = 0",
+        "SELECT number FROM {batch} WHERE writer = 'x'",
+        "DELETE FROM {batch} WHERE timemodified < 1",
+        "INSERT INTO {backlog} (serviceid) VALUES (1) ON DUPLICATE KEY UPDATE waiting = 1",
+        "SELECT * FROM {backlog}",
+        "DELETE FROM {backlog} WHERE serviceid = 1",
         "UPDATE {cb} SET trips = trips + 1, retryat = 1, holder = 'h:1:1' WHERE serviceid = 1",
         "INSERT INTO {cb} (serviceid) VALUES (9)",
         "INSERT INTO {dlq} (serviceid, eventname, messageid, state) VALUES (1, 'x', 'm', 'dead')",
@@ -211,8 +223,8 @@ class GrantsTest(DatabaseCase):
         "UPDATE {cb} SET serviceid = 2",
         "DELETE FROM {cb}",
         "SELECT * FROM {log}",
+        "SELECT error_message FROM {log}",
         "UPDATE {log} SET success = 1",
-        "DELETE FROM {log}",
         "INSERT INTO {outbox} (messageid, eventname, payload) VALUES ('x', 'x', 'x')",
         "UPDATE {outbox} SET payload = ''",
         "DELETE FROM {dlq}",
@@ -256,7 +268,8 @@ class GrantsTest(DatabaseCase):
         moodle_tables.load(cls.server)
         cls.server.query("CREATE TABLE mdl_config_plugins (id INT PRIMARY KEY AUTO_INCREMENT, plugin TEXT, name TEXT, value LONGTEXT);"
                          "INSERT INTO mdl_config_plugins (plugin, name, value) VALUES ('local_integrationhub', 'siteid', 'lms.example'),"
-                         " ('local_integrationhub', 'brokerurl', 'amqp://u:secret@h'), ('other', 'siteid', 'no')")
+                         " ('local_integrationhub', 'brokerurl', 'amqp://u:secret@h'), ('other', 'siteid', 'no'),"
+                         " ('local_integrationhub', 'max_log_entries', '500')")
         with tempfile.NamedTemporaryFile("w") as file:
             file.write(PASSWORD + "\n")
             file.flush()
@@ -282,7 +295,7 @@ class GrantsTest(DatabaseCase):
                 self.assertRaisesRegex(services.ServiceError, r"ERROR (1142|1143|1044|1045|1227|1290|1410|1356)", self.as_worker, sql)
 
     def test_of_the_settings_it_sees_the_named_ones_alone(self):
-        self.assertEqual(self.as_worker("SELECT * FROM mih_mdl_settings"), [["siteid", "lms.example"]])
+        self.assertEqual(self.as_worker("SELECT * FROM mih_mdl_settings"), [["siteid", "lms.example"], ["max_log_entries", "500"]])
 
     def test_a_program_runs_with_them(self):
         program = self.program("grants", USER="worker")
