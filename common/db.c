@@ -339,6 +339,29 @@ int db_snapshot_end(struct db *db)
     return command(db, "COMMIT");
 }
 
+int db_begin(struct db *db)
+{
+    /* Servers may have another default. */
+    int r = command(db, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+    return r < 0 ? r : command(db, "START TRANSACTION");
+}
+
+int db_commit(struct db *db)
+{
+    return command(db, "COMMIT");
+}
+
+int db_rollback(struct db *db, int result)
+{
+    char reason[sizeof db->reason];
+
+    memcpy(reason, db->reason, sizeof reason);
+    if (!db->lost && command(db, "ROLLBACK") < 0)
+        db->lost = true; /* nobody may go on inside of it */
+    memcpy(db->reason, reason, sizeof reason);
+    return result;
+}
+
 const char *db_reason(const struct db *db)
 {
     return db->reason;

@@ -103,6 +103,14 @@ int db_query(struct db *db, const char *sql, const struct db_value *values, size
 int db_snapshot_begin(struct db *db) __attribute__((warn_unused_result));
 int db_snapshot_end(struct db *db) __attribute__((warn_unused_result));
 
+/* A transaction, REPEATABLE READ: all of what follows, or nothing of it. A commit whose answer was lost may have
+ * taken effect. Errors as of db_query(); of a lost connection the server undoes it. */
+int db_begin(struct db *db) __attribute__((warn_unused_result));
+int db_commit(struct db *db) __attribute__((warn_unused_result));
+
+/* Undoes it after result, a failure that is returned. */
+int db_rollback(struct db *db, int result) __attribute__((warn_unused_result));
+
 /* The server's words for the last failure; never the statement's values. */
 const char *db_reason(const struct db *db);
 

@@ -12,6 +12,7 @@ struct meaning {
 
 /* Names as in the servers' errmsg files. */
 static const struct meaning meanings[] = {
+    {1020, -EAGAIN, false},  /* ER_CHECKREAD: changed since the transaction began */
     {1044, -EPERM, false},   /* ER_DBACCESS_DENIED_ERROR */
     {1045, -EPERM, false},   /* ER_ACCESS_DENIED_ERROR */
     {1049, -ENOENT, false},  /* ER_BAD_DB_ERROR */
