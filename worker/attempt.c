@@ -15,6 +15,7 @@
 #include "worker/replayed.h"
 #include "worker/ruleoff.h"
 #include "worker/selection.h"
+#include "worker/stats.h"
 
 enum {
     BUDGET_WAIT_MS = 5000,
@@ -34,6 +35,13 @@ static void attempt_end(struct attempt *a)
         delivery_end(job);
 }
 
+static void count(const struct attempt *a, enum stat_count what)
+{
+    const struct lane *lane = a->job->lane;
+
+    stats_count(lane->ctx->stats, lane->service_id, attempt_rule(a), what);
+}
+
 void attempt_followed(struct attempt *a, enum followup_end end)
 {
     if (a->retry_ms == 0 && end != FOLLOWUP_STALE)
@@ -44,9 +52,11 @@ void attempt_followed(struct attempt *a, enum followup_end end)
             a->job->lane->ctx->counters.retried++;
         else
             a->job->lane->ctx->counters.dead++;
+        count(a, a->held ? STAT_HELD : a->retry_ms > 0 ? STAT_RETRIED : STAT_DEAD);
     } else if (end == FOLLOWUP_REJECTED) {
         a->job->abandoned = true; /* the rejection has settled it */
         a->job->lane->ctx->counters.dead++;
+        count(a, STAT_DEAD);
     } else {
         a->job->abandoned = true;
     }
@@ -113,9 +123,21 @@ static void delivered(struct attempt *a)
     repeats_delivered(a);
     a->job->delivered++;
     a->job->lane->ctx->counters.delivered++;
+    count(a, STAT_DELIVERED);
     if (a->job->replayed)
         attempt_note(a, ATTEMPT_DELIVERED);
     attempt_end(a);
+}
+
+/* Requests that never left the house have none. */
+static void note_latency(struct attempt *a, const struct outcome *outcome)
+{
+    const struct lane *lane = a->job->lane;
+
+    if (outcome->kind == OUTCOME_LOCAL || outcome->kind == OUTCOME_INVALID)
+        return;
+    a->latency_us = timing_mono_us() - a->begun_us;
+    stats_latency(lane->ctx->stats, lane->service_id, attempt_rule(a), a->latency_us);
 }
 
 /* What the answer tells of the service, for its breaker and its pace. */
@@ -142,6 +164,7 @@ static void judge(struct attempt *a, const struct outcome *outcome, const char *
     }
     verdict_of(outcome, &a->verdict);
     mask_service(a->request.service, a->verdict.reason, strlen(a->verdict.reason));
+    note_latency(a, outcome);
     /* A probe is no attempt at the message: an outage of days must not use them up. */
     a->attempts += a->verdict.counts && !a->probe;
     note_result(a, outcome);
@@ -199,6 +222,7 @@ void attempt_hold(struct attempt *a, const char *reason, int64_t delay_ms)
     a->verdict = (struct verdict){.kind = VERDICT_RETRY, .breaker = BREAKER_NEUTRAL};
     snprintf(a->verdict.reason, sizeof a->verdict.reason, "%s", reason);
     a->retry_ms = retry_grid_step(delay_ms);
+    a->held = true;
     follow_up(a);
 }
 
@@ -265,7 +289,8 @@ static void send(struct attempt *a, const struct service *service)
     }
     a->rendered = true;
     a->probe = leave == BREAKER_LEAVE_ONE;
-    a->begun_ms = timing_mono_ms();
+    a->begun_us = timing_mono_us();
+    a->begun_ms = a->begun_us / 1000;
     repeats_begin(a);
     lane->active++;
     suspects_in_flight(&lane->ctx->suspects, (unsigned)++lane->ctx->counters.inflight);

@@ -17,9 +17,20 @@
 #include "worker/followup.h"
 #include "worker/intake.h"
 #include "worker/relay.h"
+#include "worker/stats.h"
+#include "worker/store.h"
 #include "worker/topology.h"
 
-enum { DRAIN_LOOK_MS = 20, GIVE_UP_MS = 2000, DOUBT_EVERY_MS = 2000 };
+enum { DRAIN_LOOK_MS = 20, GIVE_UP_MS = 2000, DOUBT_EVERY_MS = 2000, COUNT_MS = 1000 };
+
+/* Whether what was counted is written, or the database has had its time. */
+static bool has_counted(struct child *c, int64_t now_ms)
+{
+    if (c->counted_ms == 0)
+        c->counted_ms = now_ms;
+    return stats_flush(c->ctx.stats) || !store_connected(c->store) ||
+           now_ms - c->counted_ms >= COUNT_MS;
+}
 
 void child_look_at_drain(evutil_socket_t fd, short what, void *context)
 {
@@ -31,7 +42,8 @@ void child_look_at_drain(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     if (idle || (c->phase == PHASE_GIVING_UP && now >= c->deadline_ms)) {
-        event_base_loopbreak(c->ctx.base);
+        if (has_counted(c, now))
+            event_base_loopbreak(c->ctx.base);
     } else if (c->phase == PHASE_DRAINING && now >= c->deadline_ms) {
         log_warning("drain time-out: what is under way is given up and will be sent again", "held",
                     log_number((int64_t)intake_held(c->intake)), NULL);
@@ -91,6 +103,7 @@ static void reload(struct child *c)
     c->ctx.limits.max_bytes = (size_t)fresh.worker_max_event_bytes;
     intake_limits_changed(c->intake);
     relay_set_options(c->relay, fresh.relay_after_ms, fresh.relay_batch);
+    child_set_statistics(c, &fresh);
     loader_set_interval(c->loader, fresh.database_poll_interval_ms);
     log_set_level((enum log_level)fresh.log_level);
     change_guard(c, &fresh);

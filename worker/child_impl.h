@@ -35,9 +35,11 @@ struct child {
     struct election *election;
     struct relay *relay;
     struct heartbeat *heartbeat;
+    struct statkeeper *statkeeper; /* NULL: without statistics */
     struct topology *topology;
     struct followups *letters;
     struct intake *intake;
+    int64_t counted_ms; /* when draining: everything else had ended; 0: not yet */
     struct seenmap seen;
     struct secret_keys *keys; /* for as long as the process: the store's thread may use them */
     struct plainsecrets plain_secrets;
@@ -55,8 +57,11 @@ struct child {
 int child_make(struct child *c) __attribute__((warn_unused_result));
 void child_unmake(struct child *c);
 
-/* Whether this process keeps bindings and outbox. */
+/* Whether this process keeps bindings and outbox, and tidies the tables. */
 void child_set_elected(struct child *c, bool elected);
+
+/* Takes the settings of the statistics that can change. */
+void child_set_statistics(struct child *c, const struct settings *settings);
 
 /* Events of the loop. */
 void child_on_signal(evutil_socket_t number, short what, void *context);

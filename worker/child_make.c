@@ -21,6 +21,9 @@
 #include "worker/job.h"
 #include "worker/relay.h"
 #include "worker/ruleoff.h"
+#include "worker/statkeeper.h"
+#include "worker/statmap.h"
+#include "worker/stats.h"
 #include "worker/store.h"
 #include "worker/topology.h"
 
@@ -149,6 +152,7 @@ void child_set_elected(struct child *c, bool elected)
     topology_set_elected(c->topology, elected);
     relay_set_elected(c->relay, elected);
     heartbeat_set_elected(c->heartbeat, elected);
+    statkeeper_set_elected(c->statkeeper, elected);
 }
 
 static void on_elected(void *context)
@@ -268,11 +272,41 @@ static int make_broker_side(struct child *c)
     return r;
 }
 
+static struct stattidy tidy_options(const struct settings *s)
+{
+    return (struct stattidy){
+        .keep_s = s->statistics_keep_ms / 1000,
+        .max_log_entries = s->statistics_max_log_entries,
+    };
+}
+
+void child_set_statistics(struct child *c, const struct settings *settings)
+{
+    const struct stattidy tidy = tidy_options(settings);
+
+    stats_set_interval(c->ctx.stats, settings->statistics_interval_ms);
+    statkeeper_set_options(c->statkeeper, &tidy);
+}
+
+static int make_statistics(struct child *c)
+{
+    const struct settings *s = c->settings;
+    const struct stattidy tidy = tidy_options(s);
+    int r = stats_new(c->ctx.base, c->store, statmap_attach(), s->statistics_interval_ms,
+                      &c->ctx.stats);
+
+    if (r == 0)
+        r = statkeeper_new(c->ctx.base, c->store, &tidy, &c->statkeeper);
+    return r;
+}
+
 static int make_database_side(struct child *c)
 {
     int r = store_new(c->ctx.base, &c->db_options,
                       &(struct store_hooks){.context = c, .on_state = on_store_state}, &c->store);
 
+    if (r == 0 && c->settings->statistics_enabled)
+        r = make_statistics(c);
     if (r == 0)
         r = topology_new(&c->ctx, c->store, &c->topology);
     if (r == 0)
@@ -380,6 +414,9 @@ void child_unmake(struct child *c)
     enrich_free(c->ctx.enrich);
     ruleoff_free(c->ctx.ruleoff);
     deadnotes_free(c->ctx.deadnotes);
+    statkeeper_free(c->statkeeper);
+    stats_free(c->ctx.stats);
+    c->ctx.stats = NULL; /* followups, which end below, are not counted any more */
     store_free(c->store, STORE_GRACE_MS);
     topology_free(c->topology);
     followups_free(c->letters);

@@ -16,6 +16,7 @@
 #include "common/timing.h"
 #include "worker/childlink.h"
 #include "worker/restart.h"
+#include "worker/statmap.h"
 
 enum { TICK_S = 1, ABORT_GRACE_MS = 5000, DRAIN_GRACE_MS = 6000, NEVER = 0 };
 
@@ -28,6 +29,7 @@ struct child {
     unsigned number;
     pid_t pid;   /* 0: does not run */
     int link_fd; /* -1: none */
+    int stat_fd; /* its counters: for all processes of the number, in turn; -1: none */
     struct event link;
     struct event start; /* the delay before a restart */
     int64_t started_ms;
@@ -175,7 +177,11 @@ static int launch(struct child *child)
     int r = open_link(child, &childs_fd);
     if (r != 0)
         return r;
-    r = spawn_child(&child->all->options.spawn, child->number, childs_fd, &child->pid);
+    struct spawn_options options = child->all->options.spawn;
+    if (child->stat_fd < 0)
+        child->stat_fd = statmap_make();
+    options.stat_fd = child->stat_fd;
+    r = spawn_child(&options, child->number, childs_fd, &child->pid);
     close(childs_fd);
     if (r != 0)
         close_link(child);
@@ -384,7 +390,7 @@ static struct child *child_at(struct children *c, unsigned number)
     }
     child->all = c;
     child->number = number;
-    child->link_fd = -1;
+    child->link_fd = child->stat_fd = -1;
     c->list[number] = child;
     return child;
 }
@@ -479,6 +485,8 @@ void children_free(struct children *c)
             continue;
         close_link(c->list[i]);
         event_del(&c->list[i]->start);
+        if (c->list[i]->stat_fd >= 0)
+            close(c->list[i]->stat_fd);
         free(c->list[i]);
     }
     free(c);

@@ -18,6 +18,7 @@ struct deadnotes;
 struct enrich;
 struct event_base;
 struct ruleoff;
+struct stats;
 
 struct context {
     const struct settings *settings;
@@ -28,6 +29,7 @@ struct context {
     struct breakers *breakers;
     struct deadnotes *deadnotes;
     struct ruleoff *ruleoff;
+    struct stats *stats; /* NULL: nothing is counted */
     struct enrich *enrich;
     struct envelope_limits limits;
     struct counters counters;

@@ -11,6 +11,7 @@
 #include "worker/lane.h"
 #include "worker/replayed.h"
 #include "worker/selection.h"
+#include "worker/stats.h"
 
 enum { DOUBT_MAX_MS = 60000, STALE_MS = 5000, RETURN_WAIT_MS = 2000, RETURN_SPREAD_MS = 4000 };
 
@@ -229,6 +230,8 @@ static void skip(struct job *job)
                        gone_reason); /* somebody asked for it and waits for what becomes of it */
     } else if (lane->ctx->rules_checked_ms > job->arrived_ms) {
         lane->ctx->counters.skipped++;
+        stats_count(lane->ctx->stats, lane->service_id, job->only_rule > 0 ? job->only_rule : 0,
+                    STAT_SKIPPED);
         delivery_end(job);
     } else if (!may_doubt_on(lane, job, timing_mono_ms())) {
         refuse_message(job, doubt_reason);

@@ -158,6 +158,8 @@ struct attempt *attempt_take(struct job *job, const struct rule *rule)
     a->republished = false;
     a->attempts = job->attempts;
     a->retry_ms = 0;
+    a->held = false;
+    a->latency_us = -1;
     a->died_s = 0;
     return a;
 }

@@ -74,10 +74,13 @@ struct attempt {
     bool rendered; /* request holds what was sent */
     bool begun;    /* written down so in the store of delivered pairs */
     int64_t begun_ms;
-    bool probe; /* sent to see whether the service is back */
+    int64_t begun_us;   /* likewise */
+    int64_t latency_us; /* of its request, which came to an end; -1: there was none */
+    bool probe;         /* sent to see whether the service is back */
     struct verdict verdict;
     int64_t attempts; /* of this rule with this message, counted so far */
     int64_t retry_ms; /* the step of the grid that its retry waits for; 0: none, a dead letter */
+    bool held;        /* that is no retry: nothing was sent, and nothing is counted */
     int64_t died_s;   /* of a dead letter, Unix seconds */
     char *response;   /* owned; of a dead letter: the beginning of the last answer, or NULL */
     bool republished; /* an earlier publication of that may be at the broker, unconfirmed */

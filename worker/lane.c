@@ -11,6 +11,7 @@
 #include "common/timing.h"
 #include "worker/delivery.h"
 #include "worker/selection.h"
+#include "worker/stats.h"
 
 enum {
     PREFETCH_MAX = 2000,
@@ -311,6 +312,7 @@ static int reject_unseen(struct lane *lane, const struct bus_message *m)
                   "service_id", log_number(lane->service_id), "message_id", m->message_id, "bytes",
                   log_number((int64_t)m->body_len), NULL);
     lane->ctx->counters.dead++;
+    stats_count(lane->ctx->stats, lane->service_id, 0, STAT_DEAD);
     settler_reject(&lane->settler, lane->settler.epoch, m->tag);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "worker/enrich.h"
 #include "worker/lane.h"
 #include "worker/replayed.h"
+#include "worker/stats.h"
 
 enum { PATIENCE_MS = 500, CROWDED_MS = 100 }; /* for a look-up */
 
@@ -105,6 +106,14 @@ static bool look_up(struct job *job, unsigned needs)
     return true;
 }
 
+static void skip(const struct job *job, const struct rule *rule)
+{
+    struct context *ctx = job->lane->ctx;
+
+    ctx->counters.skipped++;
+    stats_count(ctx->stats, job->lane->service_id, rule->id, STAT_SKIPPED);
+}
+
 /* Takes the rules out that do not want the event. False: out of memory. */
 static bool select_rules(struct job *job)
 {
@@ -125,7 +134,7 @@ static bool select_rules(struct job *job)
         else if (job->replayed) /* somebody asked for it and waits for what becomes of it */
             ok = refuse_rule(job, rule, unwanted_reason);
         else
-            job->lane->ctx->counters.skipped++;
+            skip(job, rule);
     }
     job->n_rules = kept;
     return ok;

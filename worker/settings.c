@@ -240,6 +240,28 @@ static const struct conf_setting settings[] = {
     {"enrichment", "cache_bytes", CONF_BYTES, FIELD(enrichment_cache_bytes), .fallback = "4M",
      .min = 64 << 10, .max = 1 << 30, .help = "Most memory it takes for them."},
 
+    {"statistics", "enabled", CONF_BOOL, FIELD(statistics_enabled), .fallback = "yes",
+     .help = "Whether deliveries are counted and logged for Moodle's dashboard."},
+    {"statistics", "interval", CONF_DURATION, FIELD(statistics_interval_ms), .fallback = "5s",
+     .min = 100, .max = MS(300), .reloadable = true,
+     .help = "What was counted is written to the database this often."},
+    {"statistics", "keep", CONF_DURATION, FIELD(statistics_keep_ms), .fallback = "90d",
+     .min = MS(INT64_C(15) * 86400), .max = MS(INT64_C(3650) * 86400), .reloadable = true,
+     .help =
+         "Statistics older than this are deleted; those of minutes become hours after two days, "
+         "those of hours days after 14."},
+    {"statistics", "backlog_interval", CONF_DURATION, FIELD(statistics_backlog_interval_ms),
+     .fallback = "5s", .min = 100, .max = MS(3600), .reloadable = true,
+     .help = "What waits at the broker for each service is looked at this often."},
+    {"statistics", "log_rate", CONF_NUMBER, FIELD(statistics_log_rate), .fallback = "10", .min = 0,
+     .max = 100000, .reloadable = true,
+     .help = "Most requests that succeeded which a process writes to the log in a second; those "
+             "that failed are all written."},
+    {"statistics", "max_log_entries", CONF_NUMBER, FIELD(statistics_max_log_entries),
+     .fallback = "500", .min = 0, .max = 100000000, .reloadable = true,
+     .help = "Requests kept in the log, 0 for all, in a database without Moodle; otherwise the "
+             "plugin's setting of that name counts."},
+
     {"log", "level", CONF_CHOICE, FIELD(log_level), .fallback = "info", .choices = level_choices,
      .reloadable = true, .help = "The least important lines that are still written."},
 };

@@ -70,6 +70,13 @@ struct settings {
     int64_t enrichment_cache_entries;
     int64_t enrichment_cache_bytes;
 
+    bool statistics_enabled;
+    int64_t statistics_interval_ms;
+    int64_t statistics_keep_ms;
+    int64_t statistics_backlog_interval_ms;
+    int64_t statistics_log_rate; /* successes in the log, per second and process */
+    int64_t statistics_max_log_entries;
+
     int log_level; /* enum log_level */
 };
 

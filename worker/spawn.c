@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "worker/childlink.h"
-#include "worker/suspects.h"
+#include "worker/statmap.h"
 
-enum { N_KEPT = SUSPECTS_FD - CHILDLINK_FD + 1 };
+enum { N_KEPT = STATMAP_FD - CHILDLINK_FD + 1 };
 
 /* In the child from here on: nothing but what signal-safety(7) allows. */
 
@@ -55,7 +55,9 @@ static void become_child(const struct spawn_options *options, char *const argume
         _exit(EX_OSERR);
     if (getppid() != parent) /* it died before the line above */
         _exit(EX_OK);
-    keep_descriptors((const int[N_KEPT]){link_fd, options->seen_fd, options->suspects_fd}, N_KEPT);
+    keep_descriptors(
+        (const int[N_KEPT]){link_fd, options->seen_fd, options->suspects_fd, options->stat_fd},
+        N_KEPT);
     reset_signals(mask);
     execv(options->program, arguments);
     _exit(EX_OSERR);
