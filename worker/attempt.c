@@ -83,6 +83,8 @@ static void report(const struct attempt *a)
 static void follow_up(struct attempt *a)
 {
     report(a);
+    if (!a->held)
+        attempt_log(a);
     followups_add(a->job->lane->letters, a);
 }
 
@@ -124,6 +126,7 @@ static void delivered(struct attempt *a)
     a->job->delivered++;
     a->job->lane->ctx->counters.delivered++;
     count(a, STAT_DELIVERED);
+    attempt_log(a);
     if (a->job->replayed)
         attempt_note(a, ATTEMPT_DELIVERED);
     attempt_end(a);

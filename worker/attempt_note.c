@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/timing.h"
 #include "common/utf8.h"
 #include "dispatcher/mask.h"
 #include "worker/lane.h"
 #include "worker/replayed.h"
+#include "worker/requestlog.h"
 
 /* The rule that the letter at the broker tells: replayer and retention find the row by it. */
 static int64_t rule_of(const struct attempt *a, enum attempt_news news)
@@ -34,6 +36,39 @@ static const char *endpoint_of(const struct attempt *a)
     return buf_text(r->service->type == SERVICE_AMQP ? &r->routing_key : &r->url);
 }
 
+static const char *event_name_of(const struct job *job)
+{
+    return *job->event.eventname ? job->event.eventname : job->type;
+}
+
+void attempt_log(const struct attempt *a)
+{
+    const struct job *job = a->job;
+    struct requestlog *log = job->lane->ctx->requestlog;
+    bool success = a->verdict.kind == VERDICT_DELIVERED;
+    int64_t now_s = timing_unix_s();
+
+    if (!requestlog_wants(log, success, now_s))
+        return;
+    requestlog_add(log, &(struct logged_request){
+                            .service_id = job->lane->service_id,
+                            .rule_id = attempt_rule(a),
+                            .status = a->verdict.status,
+                            .latency_us = a->latency_us,
+                            .attempts = a->attempts,
+                            .time_s = now_s,
+                            .success = success,
+                            .outcome = success           ? "delivered"
+                                       : a->retry_ms > 0 ? "retry"
+                                                         : "dead",
+                            .text[LOGGED_ENDPOINT] = endpoint_of(a),
+                            .text[LOGGED_METHOD] = a->rendered ? a->request.method : NULL,
+                            .text[LOGGED_ERROR] = success ? NULL : a->verdict.reason,
+                            .text[LOGGED_MESSAGE] = job_message_id(job),
+                            .text[LOGGED_EVENT] = event_name_of(job),
+                        });
+}
+
 void attempt_note(const struct attempt *a, enum attempt_news news)
 {
     enum deadnote what = news == ATTEMPT_DELIVERED ? DEADNOTE_DELIVERED : DEADNOTE_DIED;
@@ -56,7 +91,7 @@ void attempt_note(const struct attempt *a, enum attempt_news news)
                       .was_ruleless = news == ATTEMPT_DIED && job->replayed &&
                                       job->replayed->ruleless && attempt_rule(a) > 0,
                       .message_id = job_message_id(job),
-                      .event_name = *job->event.eventname ? job->event.eventname : job->type,
+                      .event_name = event_name_of(job),
                       .reason = a->verdict.reason,
                       .payload = payload.bytes,
                       .endpoint = endpoint_of(a),

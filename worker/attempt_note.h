@@ -1,6 +1,7 @@
 /*
- * What the index of dead letters is told of an attempt: makes the row of deadindex.h from what the
- * job and the attempt hold. In the loop; the row is copied, and written later.
+ * What the tables are told of an attempt: makes the row of deadindex.h for the index of dead
+ * letters, and that of requestlog.h, from what the job and the attempt hold. In the loop; the row
+ * is copied, and written later.
  */
 #ifndef MIH_WORKER_ATTEMPT_NOTE_H
 #define MIH_WORKER_ATTEMPT_NOTE_H
@@ -17,6 +18,9 @@ enum attempt_news {
 };
 
 void attempt_note(const struct attempt *a, enum attempt_news news);
+
+/* For the log: it was delivered, or it was not, and what follows is known. */
+void attempt_log(const struct attempt *a);
 
 /* Keeps the beginning of the last answer for the note of an attempt that becomes a dead letter. Out
  * of memory: without. */

@@ -36,6 +36,7 @@ struct child {
     struct relay *relay;
     struct heartbeat *heartbeat;
     struct statkeeper *statkeeper; /* NULL: without statistics */
+    struct backlog *backlog;       /* likewise */
     struct topology *topology;
     struct followups *letters;
     struct intake *intake;

@@ -9,6 +9,7 @@
 #include "common/netguard.h"
 #include "common/secret.h"
 #include "worker/attempt.h"
+#include "worker/backlog.h"
 #include "worker/breakers.h"
 #include "worker/catalog_loader.h"
 #include "worker/child_impl.h"
@@ -20,6 +21,7 @@
 #include "worker/intake.h"
 #include "worker/job.h"
 #include "worker/relay.h"
+#include "worker/requestlog.h"
 #include "worker/ruleoff.h"
 #include "worker/statkeeper.h"
 #include "worker/statmap.h"
@@ -81,6 +83,7 @@ static void on_catalog(void *context, struct catalog *catalog)
         log_error("out of memory: some services are not consumed", NULL);
     topology_changed(c->topology, catalog);
     relay_set_catalog(c->relay, catalog);
+    backlog_set_catalog(c->backlog, catalog);
     catalog_unref(catalog);
 }
 
@@ -153,6 +156,7 @@ void child_set_elected(struct child *c, bool elected)
     relay_set_elected(c->relay, elected);
     heartbeat_set_elected(c->heartbeat, elected);
     statkeeper_set_elected(c->statkeeper, elected);
+    backlog_set_elected(c->backlog, elected);
 }
 
 static void on_elected(void *context)
@@ -286,6 +290,8 @@ void child_set_statistics(struct child *c, const struct settings *settings)
 
     stats_set_interval(c->ctx.stats, settings->statistics_interval_ms);
     statkeeper_set_options(c->statkeeper, &tidy);
+    requestlog_set_rate(c->ctx.requestlog, settings->statistics_log_rate);
+    backlog_set_interval(c->backlog, settings->statistics_backlog_interval_ms);
 }
 
 static int make_statistics(struct child *c)
@@ -297,6 +303,11 @@ static int make_statistics(struct child *c)
 
     if (r == 0)
         r = statkeeper_new(c->ctx.base, c->store, &tidy, &c->statkeeper);
+    if (r == 0)
+        r = requestlog_new(c->ctx.base, c->store, s->statistics_log_rate, &c->ctx.requestlog);
+    if (r == 0)
+        r = backlog_new(&c->ctx, c->store, c->intake, s->statistics_backlog_interval_ms,
+                        &c->backlog);
     return r;
 }
 
@@ -395,6 +406,7 @@ int child_make(struct child *c)
 void child_unmake(struct child *c)
 {
     topology_stop(c->topology);
+    backlog_free(c->backlog);
     for (size_t i = 0; i < sizeof c->signals / sizeof(struct event *); i++)
         if (c->signals[i])
             event_free(c->signals[i]);
@@ -416,7 +428,9 @@ void child_unmake(struct child *c)
     deadnotes_free(c->ctx.deadnotes);
     statkeeper_free(c->statkeeper);
     stats_free(c->ctx.stats);
+    requestlog_free(c->ctx.requestlog);
     c->ctx.stats = NULL; /* followups, which end below, are not counted any more */
+    c->ctx.requestlog = NULL;
     store_free(c->store, STORE_GRACE_MS);
     topology_free(c->topology);
     followups_free(c->letters);

@@ -17,6 +17,7 @@ struct breakers;
 struct deadnotes;
 struct enrich;
 struct event_base;
+struct requestlog;
 struct ruleoff;
 struct stats;
 
@@ -29,7 +30,8 @@ struct context {
     struct breakers *breakers;
     struct deadnotes *deadnotes;
     struct ruleoff *ruleoff;
-    struct stats *stats; /* NULL: nothing is counted */
+    struct stats *stats;           /* NULL: nothing is counted */
+    struct requestlog *requestlog; /* likewise */
     struct enrich *enrich;
     struct envelope_limits limits;
     struct counters counters;

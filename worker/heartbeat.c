@@ -32,6 +32,7 @@ struct beat {
     int64_t up_s;       /* since the start */
     int64_t progress_s; /* since the last progress, or since the start */
     int64_t memory;
+    bool elected;
     bool purge; /* delete the rows of long dead processes */
 };
 
@@ -56,15 +57,22 @@ static struct db_value number(uint64_t value)
 static int update_row(const struct beat *b, struct db *db, uint64_t *ret_rows)
 {
     const struct db_value values[] = {
-        number((uint64_t)b->progress_s), number(b->counters.inflight),
-        number(b->counters.received),    number(b->counters.delivered),
-        number(b->counters.skipped),     number(b->counters.dead),
-        number((uint64_t)b->memory),     db_of_text(b->identity.instance),
+        number((uint64_t)b->progress_s),
+        number(b->counters.inflight),
+        number(b->counters.received),
+        number(b->counters.delivered),
+        number(b->counters.skipped),
+        number(b->counters.dead),
+        number((uint64_t)b->memory),
+        number(b->counters.retried),
+        number(b->elected),
+        db_of_text(b->identity.instance),
     };
     return db_query(db,
                     "UPDATE {local_integrationhub_worker} SET timeseen = UNIX_TIMESTAMP(),"
                     " timeprogress = UNIX_TIMESTAMP() - ?, inflight = ?, received = ?,"
-                    " delivered = ?, skipped = ?, dead = ?, memory = ? WHERE instance = ?",
+                    " delivered = ?, skipped = ?, dead = ?, memory = ?, retried = ?,"
+                    " elected = ? WHERE instance = ?",
                     values, sizeof values / sizeof values[0], NULL, NULL, ret_rows);
 }
 
@@ -77,13 +85,15 @@ static int insert_row(const struct beat *b, struct db *db)
         number(b->counters.inflight),      number(b->counters.received),
         number(b->counters.delivered),     number(b->counters.skipped),
         number(b->counters.dead),          number((uint64_t)b->memory),
+        number(b->counters.retried),       number(b->elected),
     };
-    int r = db_query(db,
-                     "INSERT INTO {local_integrationhub_worker} (instance, host, pid, version,"
-                     " timestarted, timeseen, timeprogress, inflight, received, delivered,"
-                     " skipped, dead, memory) VALUES (?, ?, ?, ?, UNIX_TIMESTAMP() - ?,"
-                     " UNIX_TIMESTAMP(), UNIX_TIMESTAMP() - ?, ?, ?, ?, ?, ?, ?)",
-                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
+    int r = db_query(
+        db,
+        "INSERT INTO {local_integrationhub_worker} (instance, host, pid, version,"
+        " timestarted, timeseen, timeprogress, inflight, received, delivered,"
+        " skipped, dead, memory, retried, elected) VALUES (?, ?, ?, ?, UNIX_TIMESTAMP() - ?,"
+        " UNIX_TIMESTAMP(), UNIX_TIMESTAMP() - ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        values, sizeof values / sizeof values[0], NULL, NULL, NULL);
     return r == -EEXIST ? 0 : r; /* the UPDATE of the same second changed nothing */
 }
 
@@ -166,6 +176,7 @@ static struct beat *beat_new(struct heartbeat *h)
     b->up_s = (now_ms - h->started_ms) / 1000;
     b->progress_s = progress_ms ? (now_ms - progress_ms) / 1000 : b->up_s;
     b->memory = resident_bytes();
+    b->elected = h->elected;
     b->purge = h->elected && (!h->purged_ms || now_ms - h->purged_ms > PURGE_EVERY_MS);
     return b;
 }

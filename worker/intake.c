@@ -502,6 +502,13 @@ void intake_set_quiet(struct intake *in, bool quiet)
     update_lanes(in);
 }
 
+int64_t intake_taken(const struct intake *in, int64_t service_id)
+{
+    const struct lane *lane = find_lane(in, service_id);
+
+    return lane ? lane->taken_s : 0;
+}
+
 bool intake_connected(const struct intake *in)
 {
     return in->bus;

@@ -317,6 +317,14 @@ static int reject_unseen(struct lane *lane, const struct bus_message *m)
     return 0;
 }
 
+/* What is sent again has an old time, and a sender's clock may be wrong. */
+static void note_time(struct lane *lane, const struct bus_message *m)
+{
+    if ((int64_t)m->timestamp > lane->taken_s && m->timestamp <= (uint64_t)timing_unix_s() &&
+        strcmp(m->exchange, lane->ctx->names.redeliver) != 0)
+        lane->taken_s = (int64_t)m->timestamp;
+}
+
 int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
 {
     struct job *job;
@@ -342,6 +350,7 @@ int lane_take(struct lane *lane, struct bus *bus, const struct bus_message *m)
     job->epoch = lane->settler.epoch;
     job->arrived_ms = timing_mono_ms();
     lane->jobs++;
+    note_time(lane, m);
     delivery_accept(job);
     return 0;
 }

@@ -63,6 +63,7 @@ struct lane {
     unsigned waiting;     /* messages that have not begun */
     unsigned active;      /* attempts on their way to the service */
     unsigned jobs;        /* all messages held: waiting, active, or being dead-lettered */
+    int64_t taken_s;      /* when the newest of the events taken was sent; 0: none */
     int64_t reported_s;   /* when a failure was logged last */
     int64_t unreported;   /* failures since then */
 };
