@@ -103,8 +103,9 @@ int db_query(struct db *db, const char *sql, const struct db_value *values, size
 int db_snapshot_begin(struct db *db) __attribute__((warn_unused_result));
 int db_snapshot_end(struct db *db) __attribute__((warn_unused_result));
 
-/* A transaction, REPEATABLE READ: all of what follows, or nothing of it. A commit whose answer was lost may have
- * taken effect. Errors as of db_query(); of a lost connection the server undoes it. */
+/* A transaction, REPEATABLE READ: all of what follows, or nothing of it. A commit whose answer was
+ * lost may have taken effect. Errors as of db_query(); of a lost connection the server undoes it.
+ */
 int db_begin(struct db *db) __attribute__((warn_unused_result));
 int db_commit(struct db *db) __attribute__((warn_unused_result));
 

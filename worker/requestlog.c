@@ -90,7 +90,7 @@ static void free_notes(struct notes *list)
 /* Makes room by leaving out the oldest: the log keeps the newest, too. */
 static void trim(struct requestlog *l)
 {
-    while (l->notes.n > REQUESTLOG_MAX || l->notes.bytes > REQUESTLOG_BYTES) {
+    while (l->notes.first && (l->notes.n > REQUESTLOG_MAX || l->notes.bytes > REQUESTLOG_BYTES)) {
         free(take_first(&l->notes));
         l->dropped++;
     }

@@ -8,7 +8,7 @@
 #include "common/timing.h"
 #include "worker/store.h"
 
-enum { INTERVAL_S = 10, COMPLAIN_S = 60 };
+enum { INTERVAL_MS = 10000, COMPLAIN_S = 60 };
 
 /* One step. Outlives the keeper when that is freed meanwhile. */
 struct step {
@@ -59,7 +59,7 @@ static void done(struct store_job *job, int result, const char *reason)
         k->step = NULL;
         if (result < 0)
             complain(k, result, reason);
-        schedule(k, result == 0 && step->more ? 0 : INTERVAL_S * 1000);
+        schedule(k, result == 0 && step->more ? 0 : INTERVAL_MS);
     }
     free(step);
 }
@@ -84,7 +84,7 @@ static void on_time(evutil_socket_t fd, short what, void *argument)
         return;
     }
     free(step);
-    schedule(k, INTERVAL_S * 1000);
+    schedule(k, INTERVAL_MS);
 }
 
 int statkeeper_new(struct event_base *base, struct store *store, const struct stattidy *options,

@@ -12,8 +12,8 @@ enum { SQL_MAX = 16 * 1024, ROWS_AT_A_TIME = 1000, BATCHES_KEPT_S = 90 * STAT_DA
 static const struct roll {
     int64_t from_s, to_s, after_s, part_s;
 } rolls[] = {
-    {STAT_MINUTE, STAT_HOUR, 2 * STAT_DAY, 600},
-    {STAT_HOUR, STAT_DAY, 14 * STAT_DAY, 6 * STAT_HOUR},
+    {STAT_MINUTE, STAT_HOUR, INT64_C(2) * STAT_DAY, 600},
+    {STAT_HOUR, STAT_DAY, INT64_C(14) * STAT_DAY, INT64_C(6) * STAT_HOUR},
 };
 
 static int on_number(void *context, const struct db_row *row)

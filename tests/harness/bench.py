@@ -19,6 +19,7 @@ import moodle_cost                              # noqa: E402  pylint: disable=wr
 import render                                   # noqa: E402  pylint: disable=wrong-import-position
 import report                                   # noqa: E402  pylint: disable=wrong-import-position
 import soap_calls                               # noqa: E402  pylint: disable=wrong-import-position
+import statistics_cost                          # noqa: E402  pylint: disable=wrong-import-position
 from contestants import ALL, CONCURRENCY, Workers  # noqa: E402  pylint: disable=wrong-import-position
 from lab import HERE, ROOT, Lab                 # noqa: E402  pylint: disable=wrong-import-position
 from services import ServiceError               # noqa: E402  pylint: disable=wrong-import-position
@@ -40,6 +41,7 @@ def options():
     parser.add_argument("--bulkhead", action="store_true", help="only whether a hanging service delays the others: p99 with and without it, in turn")
     parser.add_argument("--render", action="store_true", help="only templates rendered per second, beside PHP's way and the bare print of json-c")
     parser.add_argument("--soap", action="store_true", help="only SOAP calls per second beside PHP's SoapClient with a cached WSDL, in turn")
+    parser.add_argument("--statistics", action="store_true", help="only what statistics cost the fleet: with them and without, in turn")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="build folder (default build)")
     chosen = parser.parse_args()
@@ -180,6 +182,20 @@ def run_soap(chosen):
     return 0
 
 
+def run_statistics(chosen):
+    """Only the cost of statistics; the exit code tells whether every turn counted exactly what it delivered."""
+    try:
+        lab = Lab(["mih-bench-preload", "mih-test-rabbit", "mih-worker"])
+        found = statistics_cost.measure(lab, chosen.rounds, chosen.messages, say)
+    except TROUBLE as error:
+        say(f"run-bench: {error}")
+        return 1
+    finally:
+        guard.stop()
+    print(json.dumps(found) if chosen.json else "\n".join(statistics_cost.lines(found)))
+    return 0
+
+
 def show(bench, result, seconds):
     """The result for people."""
     for delay, rows in result["results"].items():
@@ -211,6 +227,8 @@ def main():
             return run_bulkhead(chosen)
         if chosen.render:
             return run_render(chosen)
+        if chosen.statistics:
+            return run_statistics(chosen)
         if chosen.soap:
             return run_soap(chosen)
         ours = ["mih-worker"] if {"fleet", "flat"} & set(chosen.kinds) else []

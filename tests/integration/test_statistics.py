@@ -195,3 +195,187 @@ class Database(Case):
         self.assertEqual(self.expected_by_rule(hub), self.delivered_by_rule(hub))
         print(f"{cuts} cuts, {len(hub.arrivals)} requests; batches: {hub.database.value('SELECT SUM(number) FROM mdl_local_integrationhub_batch')}",
               flush=True)
+
+
+class Tidying(Case):
+    """Minutes become hours, hours become days, and all is deleted at last, by the elected process."""
+
+    HISTORY = """
+        INSERT INTO mdl_local_integrationhub_stat (serviceid, ruleid, width, timestart, delivered, dead, latencysum, latencymax, backlog, h3)
+        SELECT 1 + seq MOD 2, 1 + seq DIV 2 MOD {rules}, {width}, {start} + (seq DIV (2 * {rules})) * {width}, seq MOD 7, 1, 1000, seq, 5, seq MOD 7
+        FROM seq_0_to_{last}
+    """
+
+    def history(self, hub, width, start, rows, rules=3):
+        """Inserts rows of two services and some rules, one for each time after the start."""
+        hub.database.query(self.HISTORY.format(width=width, start=start, last=rows * 2 * rules - 1, rules=rules))
+
+    def by_rule(self, hub, where="1 = 1"):
+        """(service, rule) -> the sums and the greatest."""
+        return {tuple(map(int, row[:2])): tuple(map(int, row[2:])) for row in hub.database.query(
+            "SELECT serviceid, ruleid, SUM(delivered), SUM(dead), SUM(latencysum), SUM(h3), MAX(latencymax), MAX(backlog) FROM"
+            f" mdl_local_integrationhub_stat WHERE {where} GROUP BY serviceid, ruleid")}
+
+    def widths(self, hub):
+        """Width -> number of rows."""
+        return {int(width): int(count) for width, count in hub.database.query(
+            "SELECT width, COUNT(*) FROM mdl_local_integrationhub_stat GROUP BY width")}
+
+    def test_what_is_old_gets_coarser_and_sums_stay(self):
+        """Two hours of minutes of three days ago, two days of hours of three weeks ago, and minutes of now."""
+        hub = self.hub(settings=often(), processes=1)
+        hub.rule(hub.service(), VIEWED)
+        now = int(time.time())
+        hour, day, minute = now - 3 * 86400 - now % 3600, now - 21 * 86400 - now % 86400, now - 600 - now % 60
+        self.history(hub, 60, hour, 120)
+        self.history(hub, 3600, day, 48)
+        self.history(hub, 60, minute, 5)
+        before = self.by_rule(hub)
+        hub.start()
+        wait_until(lambda: self.widths(hub) == {60: 5 * 6, 3600: 2 * 6, 86400: 2 * 6}, 30, "rolled up rows")
+        self.assertEqual(before, self.by_rule(hub))
+        starts = {(int(width), int(start)) for width, start in hub.database.query(
+            "SELECT DISTINCT width, timestart FROM mdl_local_integrationhub_stat WHERE width > 60")}
+        self.assertEqual({(3600, hour), (3600, hour + 3600), (86400, day), (86400, day + 86400)}, starts)
+        # What comes late, after an outage say, is added to what is there.
+        self.history(hub, 60, hour, 1)
+        late = self.by_rule(hub)
+        hub.fleet.stop()
+        hub.start()
+        wait_until(lambda: self.widths(hub) == {60: 5 * 6, 3600: 2 * 6, 86400: 2 * 6}, 30, "rolled up rows")
+        self.assertEqual(late, self.by_rule(hub))
+
+    def test_what_is_older_than_90_days_is_deleted(self):
+        """Of every width, and writers that are long gone with it."""
+        hub = self.hub(settings=often(), processes=1)
+        hub.rule(hub.service(), VIEWED)
+        now = int(time.time())
+        for width in (60, 3600, 86400):
+            self.history(hub, width, now - 91 * 86400 - now % 86400 - 3 * width, 3)
+        self.history(hub, 86400, now - 89 * 86400 - now % 86400, 1)
+        hub.database.query("INSERT INTO mdl_local_integrationhub_batch (writer, number, timemodified) VALUES ('gone', 1, 1),"
+                           " ('here', 1, UNIX_TIMESTAMP())")
+        hub.start()
+        wait_until(lambda: self.widths(hub) == {86400: 6}, 30, "the purge")
+        wait_until(lambda: not hub.database.query("SELECT 1 FROM mdl_local_integrationhub_batch WHERE writer = 'gone'"), 30, "the purge of writers")
+        self.assertTrue(hub.database.query("SELECT 1 FROM mdl_local_integrationhub_batch WHERE writer = 'here'"))
+
+    def test_a_death_in_the_middle_loses_and_doubles_nothing(self):
+        """The elected process is killed again and again, while late rows come; at any moment all sums are right."""
+        hub = self.hub(settings=often(), processes=2)
+        hub.rule(hub.service(), VIEWED)
+        now = int(time.time())
+        start = now - 5 * 86400 - now % 86400
+        self.history(hub, 60, start, 2 * 1440, rules=10)        # 57,600 rows
+        wanted = self.by_rule(hub)
+        hub.start()
+        kills = 0
+        deadline = time.monotonic() + 120
+        while 60 in self.widths(hub) and time.monotonic() < deadline:
+            self.assertEqual(wanted, self.by_rule(hub))
+            elected = hub.database.query("SELECT pid FROM mdl_local_integrationhub_worker WHERE elected = 1 ORDER BY timestarted DESC")
+            children = hub.fleet.children()
+            for row in elected:
+                if int(row[0]) in children and kills < 8:
+                    os.kill(int(row[0]), signal.SIGKILL)
+                    kills += 1
+                    break
+            time.sleep(0.3)
+        self.assertNotIn(60, self.widths(hub))
+        self.assertEqual(wanted, self.by_rule(hub))
+        self.assertGreater(kills, 1)
+
+
+class Log(Case):
+    """Recent requests."""
+
+    def rows(self, hub, where="1 = 1"):
+        """How many."""
+        return int(hub.database.value(f"SELECT COUNT(*) FROM mdl_local_integrationhub_log WHERE {where}"))
+
+    def test_failures_are_all_there_and_successes_are_sampled(self):
+        """Five successes a second at most, and every failure with its reason."""
+        hub = self.hub(settings=often({"statistics": {"log_rate": 5, "max_log_entries": 0}}), processes=1)
+        good, bad = hub.service(), hub.service(hub.sink.url + "/status-400")
+        hub.rule(good, VIEWED, endpoint="/x?token=secret")
+        failing = hub.rule(bad, r"\mod_forum\event\*")
+        hub.start()
+        began = time.time()
+        hub.publish(EVENTS)
+        hub.wait_done()
+        took = time.time() - began
+        dead = hub.dead_count()
+        wait_until(lambda: self.rows(hub, "success = 0") >= dead, 20, "the failures in the log")
+        self.assertEqual(dead, self.rows(hub, "success = 0"))
+        self.assertIn(self.rows(hub, "success = 1"), range(1, 5 * (int(took) + 3)))
+        row = hub.database.query("SELECT serviceid, ruleid, http_status, attempt_count, direction, outcome, http_method, error_message,"
+                                 " messageid, eventname, endpoint FROM mdl_local_integrationhub_log WHERE success = 0 LIMIT 1")[0]
+        self.assertEqual([str(bad), str(failing), "400", "1", "outbound", "dead", "POST"], row[:7])
+        self.assertIn("400", row[7])
+        self.assertIn(f"{row[8]}:{failing}", hub.wanted())
+        self.assertTrue(row[9].startswith("\\mod_forum\\event\\"))
+        self.assertEqual(0, self.rows(hub, "endpoint LIKE '%secret%' OR endpoint = '' OR latency_ms IS NULL"))
+        self.assertEqual(self.rows(hub, "success = 1"), self.rows(hub, "outcome = 'delivered' AND error_message IS NULL"))
+
+    def test_it_keeps_its_newest_entries(self):
+        """Moodle's setting counts, and 0 keeps all."""
+        hub = self.hub(settings=often({"statistics": {"log_rate": 100000, "max_log_entries": 100}}), processes=2)
+        hub.rule(hub.service(), VIEWED)
+        hub.start()
+        hub.publish(EVENTS)
+        hub.wait_done()
+        viewed = len(hub.wanted())
+        self.assertGreater(viewed, 1100)    # more than one step of the purge
+        wait_until(lambda: int(hub.database.value("SELECT COALESCE(MAX(id), 0) FROM mdl_local_integrationhub_log")) == viewed, 20, "all to be logged")
+        wait_until(lambda: self.rows(hub) == 100, 30, "the purge")
+        self.assertEqual(viewed, int(hub.database.value("SELECT MAX(id) FROM mdl_local_integrationhub_log")))
+
+
+class Backlog(Case):
+    """What waits at the broker."""
+
+    def row(self, hub, service):
+        """waiting, dead, timeoldest, timeseen."""
+        rows = hub.database.query("SELECT waiting, dead, timeoldest, timeseen FROM mdl_local_integrationhub_backlog"
+                                  f" WHERE serviceid = {service}")
+        return [None if field is None else int(field) for field in rows[0]] if rows else None
+
+    def test_number_and_age_of_what_waits(self):
+        """A paused service, and one that refuses."""
+        hub = self.hub(settings=often(), processes=2)
+        paused, refusing = hub.service(), hub.service(hub.sink.url + "/status-400")
+        hub.rule(paused, VIEWED)
+        hub.rule(refusing, VIEWED)
+        hub.start()
+        hub.publish(300)
+        hub.wait_done()
+        wait_until(lambda: self.row(hub, paused) and self.row(hub, paused)[0] == 0, 20, "an empty queue")
+        self.assertIsNone(self.row(hub, paused)[2])
+        dead = hub.dead_count()
+        wait_until(lambda: self.row(hub, refusing)[1] == dead, 20, "the dead letters")
+        hub.database.query(f"UPDATE mdl_local_integrationhub_svc SET paused = 1, timemodified = timemodified + 1 WHERE id = {paused}")
+        wait_until(lambda: hub.rabbit.consumers(hub.fleet.queue(paused)) == 0, 30, "the pause")
+        seen = self.row(hub, paused)[3]
+        wait_until(lambda: self.row(hub, paused)[3] > seen, 20, "another look")
+        hub.forget()
+        before = int(time.time())
+        hub.publish(1433)
+        after = time.time()
+        waiting = len([1 for _, name in hub.published() if name == VIEWED])
+        wait_until(lambda: self.row(hub, paused)[0] == waiting, 20, "the backlog")
+        oldest = self.row(hub, paused)[2]
+        self.assertIn(oldest, range(before - 3, int(after) + 1))
+        seen = self.row(hub, paused)[3]
+        wait_until(lambda: self.row(hub, paused)[3] > seen + 1, 20, "more looks")
+        self.assertEqual(oldest, self.row(hub, paused)[2])
+        self.assertEqual(waiting, int(hub.database.value(f"SELECT MAX(backlog) FROM mdl_local_integrationhub_stat WHERE serviceid = {paused}")))
+        hub.database.query(f"UPDATE mdl_local_integrationhub_svc SET paused = 0, timemodified = timemodified + 1 WHERE id = {paused}")
+        wait_until(lambda: self.row(hub, paused)[0] == 0 and self.row(hub, paused)[2] is None, 60, "the end of the backlog")
+
+    def test_one_process_is_the_elected_one(self):
+        """As the table of workers shows; and the retries are there."""
+        hub = self.hub(settings=often(), processes=3)
+        hub.rule(hub.service(), VIEWED)
+        hub.start()
+        wait_until(lambda: hub.database.query("SELECT COUNT(*), SUM(elected) FROM mdl_local_integrationhub_worker") == [["3", "1"]], 20,
+                   "one elected of three")
