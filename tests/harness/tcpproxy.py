@@ -5,6 +5,7 @@
     proxy.latency = 0.25                # seconds each way, from now on
     proxy.hold(up=True, down=True)      # nothing goes through any more, and nobody is told: a cable that was cut
     proxy.release()                     # what was held goes on its way, as TCP would have sent it again
+    proxy.silence_after = b"COMMIT"     # holds what comes down as soon as something that ends so goes up; `silenced` counts how often it did
     proxy.half_close()                  # the server has said all it will say; the client may still talk
     proxy.cut()                         # every connection is reset
 
@@ -49,6 +50,7 @@ class _Way:
                 if self.writer.can_write_eof() and not self.writer.transport.is_closing():
                     self.writer.write_eof()
                 return
+            self.proxy.notice(self.name, data)
             self.writer.write(data)
             await self.writer.drain()
 
@@ -58,6 +60,8 @@ class Proxy:
 
     def __init__(self, target_port):
         self.latency = 0.0
+        self.silence_after = None       # bytes; it happens once
+        self.silenced = 0
         self.connections = 0            # accepted so far
         self.target_port = target_port
         self.gates = {}
@@ -103,6 +107,13 @@ class Proxy:
             self._pairs.discard(pair)
             for one in pair:
                 one.close()
+
+    def notice(self, name, data):
+        """Something is about to go on its way: whether its answer is to be lost."""
+        if name == "up" and self.silence_after and data.endswith(self.silence_after):
+            self.silence_after = None
+            self.gates["down"].clear()
+            self.silenced += 1
 
     def _call(self, function):
         done = threading.Event()
