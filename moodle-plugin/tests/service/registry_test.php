@@ -153,9 +153,11 @@ final class registry_test extends \advanced_testcase {
             $DB->insert_record('local_integrationhub_rules', (object) ['eventname' => '\core\event\a', 'serviceid' => $serviceid]);
             $DB->insert_record('local_integrationhub_log', (object) ['endpoint' => '/', 'serviceid' => $serviceid]);
             $DB->insert_record('local_integrationhub_dlq', (object) ['eventname' => '\core\event\a', 'serviceid' => $serviceid]);
+            $DB->insert_record('local_integrationhub_stat', (object) ['serviceid' => $serviceid, 'width' => 60, 'timestart' => 60]);
+            $DB->insert_record('local_integrationhub_backlog', (object) ['serviceid' => $serviceid]);
         }
         $this->assertTrue(registry::delete_service($id));
-        foreach (['cb', 'rules', 'log', 'dlq'] as $table) {
+        foreach (['cb', 'rules', 'log', 'dlq', 'stat', 'backlog'] as $table) {
             $left = $DB->get_fieldset_select('local_integrationhub_' . $table, 'serviceid', '');
             $this->assertEquals([$other], $left, $table);
         }
