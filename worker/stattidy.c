@@ -110,6 +110,31 @@ static int delete_old(struct db *db, int64_t width_s, int64_t keep_s, bool *ret_
     return r;
 }
 
+/* Of services that are gone: the plugin deletes what stands there then, and the fleet may count on
+ * for some seconds. */
+static int delete_gone(struct db *db, bool *ret_more)
+{
+    int64_t id = -1;
+    uint64_t n = 0;
+    int r = db_query(db,
+                     "SELECT s.serviceid FROM (SELECT DISTINCT serviceid FROM"
+                     " {local_integrationhub_stat}) s LEFT JOIN {local_integrationhub_svc} v"
+                     " ON v.id = s.serviceid WHERE v.id IS NULL LIMIT 1",
+                     NULL, 0, on_number, &id, NULL);
+    const struct db_value gone = db_of_number(id);
+
+    if (r == 0 && id >= 0)
+        r = db_query(db, "DELETE FROM {local_integrationhub_stat} WHERE serviceid = ? LIMIT 1000",
+                     &gone, 1, NULL, NULL, &n);
+    *ret_more = *ret_more || n > 0;
+    if (r < 0)
+        return r;
+    return db_query(db,
+                    "DELETE FROM {local_integrationhub_backlog}"
+                    " WHERE serviceid NOT IN (SELECT id FROM {local_integrationhub_svc})",
+                    NULL, 0, NULL, NULL, NULL);
+}
+
 /* Of writers that are long gone; none can have a batch whose fate it does not know. */
 static int delete_writers(struct db *db)
 {
@@ -173,6 +198,8 @@ int stattidy_step(struct db *db, const struct stattidy *options, bool *ret_more)
         r = delete_old(db, widths[i], options->keep_s, &more);
     for (size_t i = 0; r == 0 && i < sizeof rolls / sizeof *rolls; i++)
         r = roll_up(db, &rolls[i], &more);
+    if (r == 0)
+        r = delete_gone(db, &more);
     if (r == 0)
         r = delete_writers(db);
     if (r == 0)

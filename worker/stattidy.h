@@ -1,7 +1,7 @@
 /*
  * Keeps the tables of statistics small: minutes become hours after two days, hours become days
- * after fourteen, and all is deleted at last; the log keeps its newest entries. By the database's
- * clock.
+ * after fourteen, and all is deleted at last, or when its service is gone; the log keeps its newest
+ * entries. By the database's clock.
  *
  * Rolling up moves what the rows hold, in one transaction for each part, and adds to what is there
  * already: whoever is killed in the middle has done nothing, rows that come late are rolled up the
