@@ -8,11 +8,12 @@
 #include "common/log.h"
 #include "common/timing.h"
 #include "dispatcher/catalog.h"
+#include "worker/complaint.h"
 #include "worker/intake.h"
 #include "worker/statcells.h"
 #include "worker/store.h"
 
-enum { AT_A_TIME = 16, ROWS_AT_A_TIME = 100, SQL_MAX = 16 * 1024, COLUMNS = 5, COMPLAIN_S = 60 };
+enum { AT_A_TIME = 16, ROWS_AT_A_TIME = 100, SQL_MAX = 16 * 1024, COLUMNS = 5 };
 
 /* One service's queues. */
 struct depth {
@@ -42,14 +43,12 @@ struct backlog {
     struct catalog *catalog; /* a reference; NULL: none yet */
     struct look *look;       /* NULL: none is under way */
     bool elected;
-    int64_t complained_s;
+    struct complaint complaint;
 };
 
 static void complain(struct backlog *b, int result, const char *reason)
 {
-    if (result == -ENOTCONN || result == -ETIMEDOUT || result == -EAGAIN || result == -ECANCELED)
-        return;
-    if (log_every(&b->complained_s, COMPLAIN_S, timing_unix_s()))
+    if (complaint_due(&b->complaint, result, reason, timing_unix_s()))
         log_warning("the backlog could not be looked at", "reason", reason, "does", "tries again",
                     NULL);
 }
@@ -58,8 +57,7 @@ static void end_look(struct look *look, int result, const char *reason)
 {
     if (look->owner) {
         look->owner->look = NULL;
-        if (result < 0)
-            complain(look->owner, result, reason);
+        complain(look->owner, result, reason);
     }
     free(look);
 }

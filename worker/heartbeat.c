@@ -57,22 +57,15 @@ static struct db_value number(uint64_t value)
 static int update_row(const struct beat *b, struct db *db, uint64_t *ret_rows)
 {
     const struct db_value values[] = {
-        number((uint64_t)b->progress_s),
-        number(b->counters.inflight),
-        number(b->counters.received),
-        number(b->counters.delivered),
-        number(b->counters.skipped),
-        number(b->counters.dead),
-        number((uint64_t)b->memory),
-        number(b->counters.retried),
-        number(b->elected),
-        db_of_text(b->identity.instance),
+        number((uint64_t)b->progress_s), number(b->counters.inflight),
+        number(b->counters.received),    number(b->counters.delivered),
+        number(b->counters.skipped),     number(b->counters.dead),
+        number((uint64_t)b->memory),     db_of_text(b->identity.instance),
     };
     return db_query(db,
                     "UPDATE {local_integrationhub_worker} SET timeseen = UNIX_TIMESTAMP(),"
                     " timeprogress = UNIX_TIMESTAMP() - ?, inflight = ?, received = ?,"
-                    " delivered = ?, skipped = ?, dead = ?, memory = ?, retried = ?,"
-                    " elected = ? WHERE instance = ?",
+                    " delivered = ?, skipped = ?, dead = ?, memory = ? WHERE instance = ?",
                     values, sizeof values / sizeof values[0], NULL, NULL, ret_rows);
 }
 
@@ -85,16 +78,29 @@ static int insert_row(const struct beat *b, struct db *db)
         number(b->counters.inflight),      number(b->counters.received),
         number(b->counters.delivered),     number(b->counters.skipped),
         number(b->counters.dead),          number((uint64_t)b->memory),
-        number(b->counters.retried),       number(b->elected),
     };
-    int r = db_query(
-        db,
-        "INSERT INTO {local_integrationhub_worker} (instance, host, pid, version,"
-        " timestarted, timeseen, timeprogress, inflight, received, delivered,"
-        " skipped, dead, memory, retried, elected) VALUES (?, ?, ?, ?, UNIX_TIMESTAMP() - ?,"
-        " UNIX_TIMESTAMP(), UNIX_TIMESTAMP() - ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        values, sizeof values / sizeof values[0], NULL, NULL, NULL);
+    int r = db_query(db,
+                     "INSERT INTO {local_integrationhub_worker} (instance, host, pid, version,"
+                     " timestarted, timeseen, timeprogress, inflight, received, delivered,"
+                     " skipped, dead, memory) VALUES (?, ?, ?, ?, UNIX_TIMESTAMP() - ?,"
+                     " UNIX_TIMESTAMP(), UNIX_TIMESTAMP() - ?, ?, ?, ?, ?, ?, ?)",
+                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
     return r == -EEXIST ? 0 : r; /* the UPDATE of the same second changed nothing */
+}
+
+/* Columns that a plugin older than this worker does not have: it shows the process without them. */
+static int add_new_columns(const struct beat *b, struct db *db)
+{
+    const struct db_value values[] = {
+        number(b->counters.retried),
+        number(b->elected),
+        db_of_text(b->identity.instance),
+    };
+    int r = db_query(db,
+                     "UPDATE {local_integrationhub_worker} SET retried = ?, elected = ?"
+                     " WHERE instance = ?",
+                     values, sizeof values / sizeof values[0], NULL, NULL, NULL);
+    return r == -ENOENT ? 0 : r;
 }
 
 static int run_beat(struct store_job *job, struct db *db)
@@ -104,6 +110,8 @@ static int run_beat(struct store_job *job, struct db *db)
     int r = update_row(b, db, &rows);
     if (r == 0 && rows == 0)
         r = insert_row(b, db);
+    if (r == 0)
+        r = add_new_columns(b, db);
     if (r == 0 && b->purge)
         r = db_query(db,
                      "DELETE FROM {local_integrationhub_worker}"

@@ -8,12 +8,12 @@
 #include "common/buf.h"
 #include "common/log.h"
 #include "common/timing.h"
+#include "worker/complaint.h"
 #include "worker/deadtext.h"
 #include "worker/store.h"
 
 enum {
     REPORT_S = 10,
-    COMPLAIN_S = 60,
     SQL_MAX = 32 * 1024,
     COLUMNS = 14,
     ATTEMPTS_MAX = 32767, /* SMALLINT */
@@ -54,7 +54,8 @@ struct requestlog {
     struct notes notes;
     struct batch *batch; /* NULL: none is under way */
     uint64_t dropped, told;
-    int64_t reported_s, complained_s;
+    int64_t reported_s;
+    struct complaint complaint;
 };
 
 static void append(struct notes *list, struct note *note)
@@ -173,6 +174,8 @@ static void submit(struct requestlog *l);
 
 static void settle(struct requestlog *l, struct batch *b, int result, const char *reason)
 {
+    bool due = complaint_due(&l->complaint, result, reason, timing_unix_s());
+
     l->batch = NULL;
     if (result == 0) {
         if (l->notes.n >= REQUESTLOG_BATCH)
@@ -184,9 +187,10 @@ static void settle(struct requestlog *l, struct batch *b, int result, const char
         return;
     }
     l->dropped += b->notes.n;
-    if (log_every(&l->complained_s, COMPLAIN_S, timing_unix_s()))
+    l->told += b->notes.n; /* not one by one: as often as the reason */
+    if (due)
         log_warning("the log of requests could not be written", "reason", reason, "does",
-                    "leaves some out", NULL);
+                    "leaves them out until it can", NULL);
 }
 
 static void done(struct store_job *job, int result, const char *reason)

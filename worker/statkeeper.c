@@ -6,9 +6,10 @@
 
 #include "common/log.h"
 #include "common/timing.h"
+#include "worker/complaint.h"
 #include "worker/store.h"
 
-enum { INTERVAL_MS = 10000, COMPLAIN_S = 60 };
+enum { INTERVAL_MS = 10000 };
 
 /* One step. Outlives the keeper when that is freed meanwhile. */
 struct step {
@@ -24,7 +25,7 @@ struct statkeeper {
     struct stattidy options;
     struct step *step; /* NULL: none is under way */
     bool elected;
-    int64_t complained_s;
+    struct complaint complaint;
 };
 
 static void schedule(struct statkeeper *k, int64_t ms)
@@ -43,9 +44,7 @@ static int run(struct store_job *job, struct db *db)
 
 static void complain(struct statkeeper *k, int result, const char *reason)
 {
-    if (result == -ENOTCONN || result == -ETIMEDOUT || result == -EAGAIN)
-        return;
-    if (log_every(&k->complained_s, COMPLAIN_S, timing_unix_s()))
+    if (complaint_due(&k->complaint, result, reason, timing_unix_s()))
         log_warning("the tables of statistics could not be tidied", "reason", reason, "does",
                     "tries again", NULL);
 }
@@ -57,8 +56,7 @@ static void done(struct store_job *job, int result, const char *reason)
 
     if (k) {
         k->step = NULL;
-        if (result < 0)
-            complain(k, result, reason);
+        complain(k, result, reason);
         schedule(k, result == 0 && step->more ? 0 : INTERVAL_MS);
     }
     free(step);

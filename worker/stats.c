@@ -9,10 +9,9 @@
 
 #include "common/log.h"
 #include "common/timing.h"
+#include "worker/complaint.h"
 #include "worker/statrows.h"
 #include "worker/store.h"
-
-enum { COMPLAIN_S = 60 };
 
 /* On its way into the table. Outlives the stats when those are freed meanwhile. */
 struct delivery {
@@ -27,7 +26,7 @@ struct stats {
     struct delivery *under_way; /* NULL: none */
     struct statcells cells;
     uint64_t lost_told;
-    int64_t complained_s;
+    struct complaint complaint;
 };
 
 void stats_count(struct stats *s, int64_t service_id, int64_t rule_id, enum stat_count what)
@@ -51,9 +50,7 @@ static void submit(struct stats *s);
 
 static void complain(struct stats *s, int result, const char *reason)
 {
-    if (result == -ENOTCONN || result == -ETIMEDOUT || result == -EAGAIN || result == -ECANCELED)
-        return; /* the store tells, or it is nothing */
-    if (log_every(&s->complained_s, COMPLAIN_S, timing_unix_s()))
+    if (complaint_due(&s->complaint, result, reason, timing_unix_s()))
         log_warning("the statistics could not be written", "reason", reason, "does",
                     "keeps counting and tries again", NULL);
 }
@@ -67,10 +64,9 @@ static void done(struct store_job *job, int result, const char *reason)
     if (!s)
         return; /* the memory's next user asks the table what became of it */
     s->under_way = NULL;
-    if (result < 0) {
-        complain(s, result, reason);
+    complain(s, result, reason);
+    if (result < 0)
         return;
-    }
     statcells_written(&s->cells, timing_unix_s());
     submit(s);
 }

@@ -6,6 +6,7 @@ import signal
 import time
 
 import fleet
+import guard
 import services
 import shared
 from services import wait_until
@@ -221,6 +222,36 @@ class Database(Case):
         return int(hub.database.value("SELECT COALESCE(SUM(number), 0) FROM mdl_local_integrationhub_batch"))
 
 
+class OlderPlugin(Case):
+    """Than the worker."""
+
+    TABLES = ("stat", "batch", "backlog")
+    COLUMNS = (("log", "messageid"), ("worker", "elected"))
+    WARNINGS = ("the statistics could not be written", "the log of requests could not be written", "the backlog could not be looked at",
+                "the tables of statistics could not be tidied")
+
+    def rename(self, hub, old, new):
+        """Tables and columns from one name to another; %s is what they are called."""
+        prefix = "mdl_local_integrationhub_"
+        hub.database.query("".join([f"RENAME TABLE {prefix}{old % name} TO {prefix}{new % name};" for name in self.TABLES]
+                                   + [f"ALTER TABLE {prefix}{table} RENAME COLUMN {old % name} TO {new % name};" for table, name in self.COLUMNS]))
+
+    def test_tables_that_are_not_there_yet_cost_no_delivery_and_one_warning_each(self):
+        """When they come with the plugin's upgrade, what was counted meanwhile is written."""
+        hub = self.hub(settings=often({"statistics": {"log_rate": 1000}}), processes=1)
+        hub.rule(hub.service(), VIEWED)
+        self.rename(hub, "%s", "%s_later")
+        hub.start()
+        for _ in range(2):
+            hub.publish(1000)
+            hub.wait_done()
+        wait_until(lambda: all(text in guard.tail(hub.fleet.log, 5000) for text in self.WARNINGS), 20, "the warnings")
+        self.assertEqual([["1"]], hub.database.query("SELECT COUNT(*) FROM mdl_local_integrationhub_worker WHERE delivered > 0"))
+        self.rename(hub, "%s_later", "%s")
+        self.wait_sums(hub, delivered=len(hub.wanted()), requests=len(hub.arrivals))
+        self.assertEqual([1] * len(self.WARNINGS), [guard.tail(hub.fleet.log, 5000).count(text) for text in self.WARNINGS])
+
+
 class Tidying(Case):
     """Minutes become hours, hours become days, and all is deleted at last, by the elected process."""
 
@@ -229,6 +260,13 @@ class Tidying(Case):
         SELECT 1 + seq MOD 2, 1 + seq DIV 2 MOD {rules}, {width}, {start} + (seq DIV (2 * {rules})) * {width}, seq MOD 7, 1, 1000, seq, 5, seq MOD 7
         FROM seq_0_to_{last}
     """
+
+    def quiet_hub(self, processes=1):
+        """The two services that have a history, and nothing to do."""
+        hub = self.hub(settings=often(), processes=processes)
+        for _ in range(2):
+            hub.rule(hub.service(), VIEWED)
+        return hub
 
     def history(self, hub, width, start, rows, rules=3):
         """Inserts rows of two services and some rules, one for each time after the start."""
@@ -247,8 +285,7 @@ class Tidying(Case):
 
     def test_what_is_old_gets_coarser_and_sums_stay(self):
         """Two hours of minutes of three days ago, two days of hours of three weeks ago, and minutes of now."""
-        hub = self.hub(settings=often(), processes=1)
-        hub.rule(hub.service(), VIEWED)
+        hub = self.quiet_hub()
         now = int(time.time())
         hour, day, minute = now - 3 * 86400 - now % 3600, now - 21 * 86400 - now % 86400, now - 600 - now % 60
         self.history(hub, 60, hour, 120)
@@ -270,24 +307,26 @@ class Tidying(Case):
         self.assertEqual(late, self.by_rule(hub))
 
     def test_what_is_older_than_90_days_is_deleted(self):
-        """Of every width, and writers that are long gone with it."""
-        hub = self.hub(settings=often(), processes=1)
-        hub.rule(hub.service(), VIEWED)
+        """Of every width, and writers that are long gone with it; and what stands of a service that is gone."""
+        hub = self.quiet_hub()
         now = int(time.time())
         for width in (60, 3600, 86400):
             self.history(hub, width, now - 91 * 86400 - now % 86400 - 3 * width, 3)
         self.history(hub, 86400, now - 89 * 86400 - now % 86400, 1)
         hub.database.query("INSERT INTO mdl_local_integrationhub_batch (writer, number, timemodified) VALUES ('gone', 1, 1),"
-                           " ('here', 1, UNIX_TIMESTAMP())")
+                           " ('here', 1, UNIX_TIMESTAMP());"
+                           "INSERT INTO mdl_local_integrationhub_stat (serviceid, width, timestart, delivered) VALUES (77, 60, UNIX_TIMESTAMP(), 1);"
+                           "INSERT INTO mdl_local_integrationhub_backlog (serviceid, waiting) VALUES (1, 0), (77, 5)")
         hub.start()
         wait_until(lambda: self.widths(hub) == {86400: 6}, 30, "the purge")
         wait_until(lambda: not hub.database.query("SELECT 1 FROM mdl_local_integrationhub_batch WHERE writer = 'gone'"), 30, "the purge of writers")
         self.assertTrue(hub.database.query("SELECT 1 FROM mdl_local_integrationhub_batch WHERE writer = 'here'"))
+        wait_until(lambda: not hub.database.query("SELECT 1 FROM mdl_local_integrationhub_backlog WHERE serviceid = 77"), 30, "its backlog to go")
+        self.assertTrue(hub.database.query("SELECT 1 FROM mdl_local_integrationhub_backlog WHERE serviceid = 1"))
 
     def test_a_death_in_the_middle_loses_and_doubles_nothing(self):
         """Sessions and processes are killed in the middle of rolling up, again and again; at any moment all sums are right."""
-        hub = self.hub(settings=often(), processes=2)
-        hub.rule(hub.service(), VIEWED)
+        hub = self.quiet_hub(processes=2)
         now = int(time.time())
         self.history(hub, 60, now - 5 * 86400 - now % 86400, 2 * 1440, rules=40)        # 230,400 rows
         wanted = self.by_rule(hub)
