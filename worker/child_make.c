@@ -29,7 +29,7 @@
 #include "worker/store.h"
 #include "worker/topology.h"
 
-enum { STORE_GRACE_MS = 1000 };
+enum { STORE_GRACE_MS = 1000, TIDY_INTERVALS = 2 };
 
 /* Hooks of the parts. */
 
@@ -289,7 +289,7 @@ void child_set_statistics(struct child *c, const struct settings *settings)
     const struct stattidy tidy = tidy_options(settings);
 
     stats_set_interval(c->ctx.stats, settings->statistics_interval_ms);
-    statkeeper_set_options(c->statkeeper, &tidy);
+    statkeeper_set_options(c->statkeeper, &tidy, TIDY_INTERVALS * settings->statistics_interval_ms);
     requestlog_set_rate(c->ctx.requestlog, settings->statistics_log_rate);
     backlog_set_interval(c->backlog, settings->statistics_backlog_interval_ms);
 }
@@ -302,7 +302,8 @@ static int make_statistics(struct child *c)
                       &c->ctx.stats);
 
     if (r == 0)
-        r = statkeeper_new(c->ctx.base, c->store, &tidy, &c->statkeeper);
+        r = statkeeper_new(c->ctx.base, c->store, &tidy, TIDY_INTERVALS * s->statistics_interval_ms,
+                           &c->statkeeper);
     if (r == 0)
         r = requestlog_new(c->ctx.base, c->store, s->statistics_log_rate, &c->ctx.requestlog);
     if (r == 0)

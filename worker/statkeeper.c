@@ -9,8 +9,6 @@
 #include "worker/complaint.h"
 #include "worker/store.h"
 
-enum { INTERVAL_MS = 10000 };
-
 /* One step. Outlives the keeper when that is freed meanwhile. */
 struct step {
     struct store_job job; /* first: the store hands it back */
@@ -23,6 +21,7 @@ struct statkeeper {
     struct store *store;
     struct event *timer;
     struct stattidy options;
+    int64_t interval_ms;
     struct step *step; /* NULL: none is under way */
     bool elected;
     struct complaint complaint;
@@ -57,7 +56,7 @@ static void done(struct store_job *job, int result, const char *reason)
     if (k) {
         k->step = NULL;
         complain(k, result, reason);
-        schedule(k, result == 0 && step->more ? 0 : INTERVAL_MS);
+        schedule(k, result == 0 && step->more ? 0 : k->interval_ms);
     }
     free(step);
 }
@@ -82,11 +81,11 @@ static void on_time(evutil_socket_t fd, short what, void *argument)
         return;
     }
     free(step);
-    schedule(k, INTERVAL_MS);
+    schedule(k, k->interval_ms);
 }
 
 int statkeeper_new(struct event_base *base, struct store *store, const struct stattidy *options,
-                   struct statkeeper **ret_keeper)
+                   int64_t interval_ms, struct statkeeper **ret_keeper)
 {
     struct statkeeper *k = calloc(1, sizeof *k);
 
@@ -94,6 +93,7 @@ int statkeeper_new(struct event_base *base, struct store *store, const struct st
         return -ENOMEM;
     k->store = store;
     k->options = *options;
+    k->interval_ms = interval_ms;
     k->timer = evtimer_new(base, on_time, k);
     if (!k->timer) {
         free(k);
@@ -112,10 +112,13 @@ void statkeeper_set_elected(struct statkeeper *k, bool elected)
         schedule(k, 0);
 }
 
-void statkeeper_set_options(struct statkeeper *k, const struct stattidy *options)
+void statkeeper_set_options(struct statkeeper *k, const struct stattidy *options,
+                            int64_t interval_ms)
 {
-    if (k)
-        k->options = *options;
+    if (!k)
+        return;
+    k->options = *options;
+    k->interval_ms = interval_ms;
 }
 
 void statkeeper_free(struct statkeeper *k)

@@ -5,7 +5,8 @@
     proxy.latency = 0.25                # seconds each way, from now on
     proxy.hold(up=True, down=True)      # nothing goes through any more, and nobody is told: a cable that was cut
     proxy.release()                     # what was held goes on its way, as TCP would have sent it again
-    proxy.silence_after = b"COMMIT"     # holds what comes down as soon as something that ends so goes up; `silenced` counts how often it did
+    proxy.silence_after = (b"BEGIN", b"COMMIT")     # holds what comes down as soon as things that end so went up one connection, in this order;
+                                        # `silenced` counts how often it did
     proxy.half_close()                  # the server has said all it will say; the client may still talk
     proxy.cut()                         # every connection is reset
 
@@ -25,6 +26,7 @@ class _Way:
     def __init__(self, proxy, name, reader, writer):
         self.proxy, self.name, self.reader, self.writer = proxy, name, reader, writer
         self.queue = asyncio.Queue(64)
+        self.reached = 0                # how many of silence_after have gone this way
 
     async def read(self):
         """Takes what comes, and notes when it may go on."""
@@ -50,7 +52,7 @@ class _Way:
                 if self.writer.can_write_eof() and not self.writer.transport.is_closing():
                     self.writer.write_eof()
                 return
-            self.proxy.notice(self.name, data)
+            self.proxy.notice(self, data)
             self.writer.write(data)
             await self.writer.drain()
 
@@ -60,7 +62,7 @@ class Proxy:
 
     def __init__(self, target_port):
         self.latency = 0.0
-        self.silence_after = None       # bytes; it happens once
+        self.silence_after = ()         # it happens once
         self.silenced = 0
         self.connections = 0            # accepted so far
         self.target_port = target_port
@@ -108,10 +110,13 @@ class Proxy:
             for one in pair:
                 one.close()
 
-    def notice(self, name, data):
+    def notice(self, way, data):
         """Something is about to go on its way: whether its answer is to be lost."""
-        if name == "up" and self.silence_after and data.endswith(self.silence_after):
-            self.silence_after = None
+        if way.name != "up" or not self.silence_after or not data.endswith(self.silence_after[way.reached]):
+            return
+        way.reached += 1
+        if way.reached == len(self.silence_after):
+            way.reached, self.silence_after = 0, ()
             self.gates["down"].clear()
             self.silenced += 1
 

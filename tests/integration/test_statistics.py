@@ -134,7 +134,7 @@ class Deaths(Case):
     def test_a_kill_loses_no_count(self):
         """SIGKILL again and again in the middle of a stream: each delivery is counted once, though some were sent twice."""
         hub = self.loaded(settings=often({"statistics": {"interval": "1s"}}))
-        publication = hub.publish(20_000, wait=False, rate=3000)
+        publication = hub.publish(15_000, wait=False, rate=3000)
         hub.wait_delivered(100)
         kills = 0
         while publication.running():
@@ -168,7 +168,7 @@ class Database(Case):
         try:
             hub.publish(EVENTS)
             hub.wait_done()             # no delivery waits for it
-            time.sleep(5)               # longer than its time-outs: batches were given up, unclear
+            time.sleep(3)               # longer than its time-outs: batches were given up, unclear
         finally:
             os.kill(self.database.process.pid, signal.SIGCONT)
         self.wait_sums(hub, seconds=60, delivered=len(set(hub.delivered())), requests=len(hub.arrivals))
@@ -196,12 +196,12 @@ class Database(Case):
         self.addCleanup(proxy.close)
         hub = self.loaded(database=self.database, settings=often({"database": {"io_timeout": "1s", "connect_timeout": "1s", "port": proxy.port},
                                                                   "statistics": {"interval": "100ms"}}))
-        publication = hub.publish(20_000, wait=False, rate=1500)
+        publication = hub.publish(8_000, wait=False, rate=1200)
         random.seed(1)
         unclear = 0
         while publication.running():
             numbers, silenced = self.batches(hub), proxy.silenced
-            proxy.silence_after = b"COMMIT"
+            proxy.silence_after = (b"START TRANSACTION", b"COMMIT")
             wait_until(lambda: proxy.silenced > silenced, 10, "a commit", every=0.01)
             time.sleep(random.uniform(0.05, 0.2))
             unclear += self.batches(hub) > numbers
@@ -246,7 +246,7 @@ class OlderPlugin(Case):
             hub.publish(1000)
             hub.wait_done()
         wait_until(lambda: all(text in guard.tail(hub.fleet.log, 5000) for text in self.WARNINGS), 20, "the warnings")
-        self.assertEqual([["1"]], hub.database.query("SELECT COUNT(*) FROM mdl_local_integrationhub_worker WHERE delivered > 0"))
+        wait_until(lambda: hub.database.query("SELECT 1 FROM mdl_local_integrationhub_worker WHERE delivered > 0"), 20, "the process to be seen")
         self.rename(hub, "%s_later", "%s")
         self.wait_sums(hub, delivered=len(hub.wanted()), requests=len(hub.arrivals))
         self.assertEqual([1] * len(self.WARNINGS), [guard.tail(hub.fleet.log, 5000).count(text) for text in self.WARNINGS])
@@ -328,7 +328,7 @@ class Tidying(Case):
         """Sessions and processes are killed in the middle of rolling up, again and again; at any moment all sums are right."""
         hub = self.quiet_hub(processes=2)
         now = int(time.time())
-        self.history(hub, 60, now - 5 * 86400 - now % 86400, 2 * 1440, rules=40)        # 230,400 rows
+        self.history(hub, 60, now - 5 * 86400 - now % 86400, 1440, rules=20)        # 57,600 rows
         wanted = self.by_rule(hub)
         hub.start()
         killed = {"INSERT": 0, "DELETE": 0, "process": 0}
@@ -337,11 +337,11 @@ class Tidying(Case):
             for verb in ("INSERT", "DELETE"):
                 session = hub.database.value(f"SELECT id FROM information_schema.processlist WHERE db = '{hub.database.database}'"
                                              f" AND info LIKE '{verb}%integrationhub_stat%width = %' AND info NOT LIKE '%processlist%'")
-                if session and sum(killed.values()) < 40 and killed[verb] < 15:
+                if session and killed[verb] < 5:
                     self.kill_session(hub, session, verb, killed)
                     self.assertEqual(wanted, self.by_rule(hub))
             children = hub.fleet.children()
-            if killed["process"] < 4 and sum(killed.values()) > 5 * (killed["process"] + 1) and len(children) == 2:
+            if killed["process"] < 1 and sum(killed.values()) > 3 and len(children) == 2:
                 for child in children:
                     os.kill(child, signal.SIGKILL)
                 killed["process"] += 1
