@@ -172,7 +172,7 @@ class Life(Supervised):
         self.process.wait()
         self.wait(lambda: len(self.lines("end")) == 2, "both children end")
 
-    def test_children_inherit_no_descriptor_but_the_link_the_store_and_what_they_work_on(self):
+    def test_children_inherit_no_descriptor_but_the_link_and_what_is_shared(self):
         self.configure(processes=1)
         self.launch()
         self.ready()
@@ -181,7 +181,8 @@ class Life(Supervised):
         self.assertTrue(open_ones.pop(3).startswith("socket:"), open_ones)
         self.assertTrue(open_ones.pop(4).startswith("/memfd:mih-seen"), open_ones)
         self.assertTrue(open_ones.pop(5).startswith("/memfd:mih-suspects"), open_ones)
-        self.assertTrue(set(open_ones) <= {0, 1, 2, 6, 7}, open_ones)  # 6 log, 7 signalfd
+        self.assertTrue(open_ones.pop(6).startswith("/memfd:mih-statistics"), open_ones)
+        self.assertTrue(set(open_ones) <= {0, 1, 2, 7, 8}, open_ones)  # 7 log, 8 signalfd
         self.stop()
 
 
