@@ -29,7 +29,7 @@ static void on_pulse(evutil_socket_t fd, short what, void *context)
 
 int stillness_start(struct stillness *s, struct event_base *base, int64_t now_us)
 {
-    const struct timeval interval = {.tv_usec = STILLNESS_PULSE_MS * 1000};
+    const struct timeval interval = {.tv_usec = STILLNESS_PULSE_MS * 1000L};
     *s = (struct stillness){.seen_us = now_us};
     if (event_assign(&s->pulse, base, -1, EV_PERSIST, on_pulse, s) != 0 ||
         event_add(&s->pulse, &interval) != 0)
