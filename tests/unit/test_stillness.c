@@ -9,15 +9,15 @@
 
 #include "dispatcher/stillness.h"
 
-enum { SECOND = 1000000 };
+static const int64_t SECOND = 1000000;
 
 static void test_regular_pulses_are_no_stillness(void **state)
 {
     struct stillness s = {.seen_us = SECOND};
     (void)state;
-    for (int64_t now = SECOND; now < 100 * (int64_t)SECOND; now += SECOND)
+    for (int64_t now = SECOND; now < 100 * SECOND; now += SECOND)
         stillness_pulse(&s, now);
-    assert_false(stillness_since(&s, 0, 100 * (int64_t)SECOND));
+    assert_false(stillness_since(&s, 0, 100 * SECOND));
 }
 
 static void test_a_gap_that_a_question_sees_first(void **state)
