@@ -206,5 +206,5 @@ void service_release_auth(struct service *s)
     secret_free(s->auth_header);
     free(s->auth_url);
     free(s->auth_scope);
-    clientcert_free(s->cert);
+    clientcert_put(s->cert);
 }

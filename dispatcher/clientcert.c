@@ -110,6 +110,15 @@ static int split(struct clientcert *cert, const char *pem, EVP_PKEY *key, char *
     return r;
 }
 
+static void release(struct clientcert *cert)
+{
+    if (cert) {
+        secret_free(cert->key);
+        free(cert->chain);
+    }
+    free(cert);
+}
+
 int clientcert_new(const char *pem, struct clientcert **ret_cert, char *ret_reason,
                    size_t reason_size)
 {
@@ -123,19 +132,25 @@ int clientcert_new(const char *pem, struct clientcert **ret_cert, char *ret_reas
     int r = cert ? split(cert, pem, key, ret_reason, reason_size) : -ENOMEM;
     EVP_PKEY_free(key);
     if (r < 0) {
-        clientcert_free(cert);
+        release(cert);
         return r;
     }
+    cert->references = 1;
     *ret_cert = cert;
     return 0;
 }
 
-void clientcert_free(struct clientcert *cert)
+struct clientcert *clientcert_ref(struct clientcert *cert)
 {
-    if (!cert) {
-        return;
+    if (cert) {
+        cert->references++;
     }
-    secret_free(cert->key);
-    free(cert->chain);
-    free(cert);
+    return cert;
+}
+
+void clientcert_put(struct clientcert *cert)
+{
+    if (cert && --cert->references == 0) {
+        release(cert);
+    }
 }

@@ -14,12 +14,15 @@ struct clientcert {
     size_t chain_len;
     char *key; /* PEM, a secret */
     size_t key_len;
+    unsigned references;
 };
 
-/* 0; -EINVAL with what is wrong (no key, a key with a passphrase, a key of another certificate) in
- * ret_reason; -ENOMEM. */
+/* 0 with one reference; -EINVAL with what is wrong (no key, a key with a passphrase, a key of
+ * another certificate) in ret_reason; -ENOMEM. */
 int clientcert_new(const char *pem, struct clientcert **ret_cert, char *ret_reason,
                    size_t reason_size) __attribute__((warn_unused_result));
-void clientcert_free(struct clientcert *cert); /* wipes the key; NULL is allowed */
+/* For who outlives the service that it came with. Of one thread; NULL is allowed. */
+struct clientcert *clientcert_ref(struct clientcert *cert);
+void clientcert_put(struct clientcert *cert); /* the last one wipes the key; NULL is allowed */
 
 #endif

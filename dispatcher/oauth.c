@@ -20,11 +20,11 @@ enum {
     DEFAULT_LIFE_S = 300, /* RFC 6749 leaves it open */
     MAX_LIFE_S = 24 * 3600,
     MARGIN_MS = 60 * 1000,
-    REFUSED_PAUSE_MS = 5000, /* between tokens for a service that refuses them all */
-    FALLBACK_MS = 5000,      /* until the next try to renew a token that is still good */
+    PAUSE_MS = 5000, /* between fetches that are of no use */
 };
 
 static char form_type[] = "Content-Type: application/x-www-form-urlencoded";
+static char no_name[] = "";
 static char accept_json[] = "Accept: application/json";
 
 /* In the list of its oauth, the last used first. */
@@ -38,11 +38,13 @@ struct oauth_token {
     char *chain;  /* of the client certificate: a token may be bound to it; NULL: none */
     char *header; /* "Authorization: Bearer ..."; NULL: none yet, or refused */
     uint64_t number;
-    int64_t fetched_ms;
     int64_t renew_ms;
     int64_t expires_ms;
+    int64_t pause_ms;       /* until then no fetch */
     bool was_refused;       /* the one before */
     bool is_fetched;        /* a fetch is under way */
+    bool has_failed;        /* the last one has */
+    struct outcome failure; /* then */
     struct service service; /* stands in for the real one in the fetch: no authentication */
     struct request request;
 };
@@ -63,16 +65,20 @@ struct oauth *oauth_new(void)
     return o;
 }
 
-static void wipe_request(struct request *r)
+static void end_fetch(struct oauth_token *t)
 {
+    struct request *r = &t->request;
+    t->is_fetched = false;
     secret_wipe(r->header_text.data, r->header_text.cap);
     secret_wipe(r->body.data, r->body.cap);
     request_release(r);
+    clientcert_put(t->service.cert);
+    t->service.cert = NULL;
 }
 
 static void token_free(struct oauth_token *t)
 {
-    wipe_request(&t->request);
+    end_fetch(t);
     secret_free(t->header);
     secret_free(t->secret);
     free(t->url);
@@ -162,12 +168,23 @@ void oauth_put(struct oauth_token *t)
     t->users--;
 }
 
+static bool is_good(const struct oauth_token *t, int64_t now_ms)
+{
+    return t->header && now_ms < t->expires_ms;
+}
+
 enum oauth_answer oauth_ask(const struct oauth_token *t, int64_t now_ms)
 {
-    if (t->is_fetched) {
-        return t->header && now_ms < t->expires_ms ? OAUTH_READY : OAUTH_WAIT;
+    if (t->header && now_ms < t->renew_ms) {
+        return OAUTH_READY;
     }
-    return t->header && now_ms < t->renew_ms ? OAUTH_READY : OAUTH_FETCH;
+    if (t->is_fetched) {
+        return is_good(t, now_ms) ? OAUTH_READY : OAUTH_WAIT;
+    }
+    if (t->has_failed && now_ms < t->pause_ms) {
+        return is_good(t, now_ms) ? OAUTH_READY : OAUTH_PAUSE;
+    }
+    return OAUTH_FETCH;
 }
 
 /* RFC 6749 section 2.3.1: both are encoded as in a form before they become a pair. */
@@ -198,9 +215,10 @@ const struct request *oauth_request(struct oauth_token *t, const struct service 
     struct request *r = &t->request;
     request_reset(r);
     t->service = (struct service){.id = service->id,
-                                  .name = service->name,
-                                  .timeout_ms = service->timeout_ms,
-                                  .cert = service->cert};
+                                  .name = no_name,
+                                  .timeout_ms = SERVICE_MAX_TIMEOUT_S * 1000,
+                                  .cert = clientcert_ref(service->cert)};
+    t->is_fetched = true;
     r->service = &t->service;
     memcpy(r->method, "POST", sizeof("POST"));
     buf_adds(&r->url, t->url);
@@ -211,19 +229,18 @@ const struct request *oauth_request(struct oauth_token *t, const struct service 
     }
     add_basic(&r->header_text, t->client, t->secret);
     if (buf_error(&r->url) < 0 || buf_error(&r->body) < 0 || buf_error(&r->header_text) < 0) {
+        end_fetch(t);
         return NULL;
     }
     r->headers[r->n_headers++] = form_type;
     r->headers[r->n_headers++] = accept_json;
     r->headers[r->n_headers++] = r->header_text.data;
-    t->is_fetched = true;
     return r;
 }
 
 void oauth_not_sent(struct oauth_token *t)
 {
-    t->is_fetched = false;
-    wipe_request(&t->request);
+    end_fetch(t);
 }
 
 /* The text of a member, or NULL; in out. */
@@ -367,15 +384,11 @@ static void explain_status(const struct oauth_token *t, const struct outcome *o,
     say(ret_failure, t, what);
 }
 
-bool oauth_fetched(struct oauth_token *t, const struct outcome *outcome, const char *body,
-                   size_t body_len, int64_t now_ms, struct outcome *ret_failure)
+/* Reads what came. True: the token is good. */
+static bool read_answer(struct oauth_token *t, const struct outcome *outcome, const char *body,
+                        size_t body_len, int64_t now_ms, struct outcome *ret_failure)
 {
     const char *fault = NULL;
-    t->is_fetched = false;
-    wipe_request(&t->request);
-    *ret_failure =
-        (struct outcome){.kind = outcome->kind, .status = outcome->status, .retry_after_s = -1};
-    ret_failure->latency_us = outcome->latency_us;
     if (outcome->kind != OUTCOME_HTTP) {
         say(ret_failure, t, outcome->text);
     } else if (outcome->status < 200 || outcome->status > 299) {
@@ -383,18 +396,47 @@ bool oauth_fetched(struct oauth_token *t, const struct outcome *outcome, const c
     } else {
         fault = read_token(t, body, body_len, now_ms);
         if (!fault) {
-            t->fetched_ms = now_ms;
             return true;
         }
         ret_failure->kind = OUTCOME_BROKEN;
         ret_failure->status = 0;
         say(ret_failure, t, fault);
     }
-    if (outcome->kind != OUTCOME_CANCELLED && t->header && now_ms < t->expires_ms) {
-        t->renew_ms = now_ms + FALLBACK_MS < t->expires_ms ? now_ms + FALLBACK_MS : t->expires_ms;
+    return false;
+}
+
+bool oauth_fetched(struct oauth_token *t, const struct outcome *outcome, const char *body,
+                   size_t body_len, int64_t now_ms, struct outcome *ret_failure)
+{
+    end_fetch(t);
+    *ret_failure = (struct outcome){.kind = outcome->kind,
+                                    .status = outcome->status,
+                                    .retry_after_s = -1,
+                                    .latency_us = outcome->latency_us,
+                                    .token_us = outcome->latency_us};
+    bool came = read_answer(t, outcome, body, body_len, now_ms, ret_failure);
+    if (!came && outcome->kind == OUTCOME_CANCELLED) {
+        return false;
+    }
+    t->has_failed = !came;
+    if (came) {
+        t->pause_ms = t->was_refused ? now_ms + PAUSE_MS : 0;
         return true;
     }
-    return false;
+    t->pause_ms = now_ms + PAUSE_MS;
+    t->failure = *ret_failure;
+    return is_good(t, now_ms);
+}
+
+const struct outcome *oauth_failure(const struct oauth_token *t)
+{
+    return &t->failure;
+}
+
+void oauth_late(const struct oauth_token *t, struct outcome *ret_outcome)
+{
+    *ret_outcome = (struct outcome){.kind = OUTCOME_TIMEOUT, .retry_after_s = -1};
+    say(ret_outcome, t, "no answer yet");
 }
 
 const char *oauth_header(const struct oauth_token *t)
@@ -412,8 +454,7 @@ bool oauth_refused(struct oauth_token *t, uint64_t number, int64_t now_ms)
     if (t->number != number) {
         return true;
     }
-    /* The first refusal of a new one is answered as such; the next within the pause fetch none. */
-    if (t->was_refused && now_ms - t->fetched_ms < REFUSED_PAUSE_MS) {
+    if (now_ms < t->pause_ms) {
         return false;
     }
     t->was_refused = true;

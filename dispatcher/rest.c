@@ -160,7 +160,7 @@ static struct call *new_call(struct rest *rest)
     return call;
 }
 
-static struct call *take_call(struct rest *rest)
+struct call *rest_take(struct rest *rest)
 {
     struct call *call = TAILQ_FIRST(&rest->idle);
     if (call == NULL)
@@ -204,14 +204,16 @@ void rest_reset(struct call *call)
 void rest_keep(struct call *call)
 {
     struct rest *rest = call->rest;
-    if (call->done == rest_on_token)
+    if (call->gets != NULL)
         secret_wipe(call->body.data, call->body.cap);
+    call->gets = NULL;
     if (call->has_cert)
         (void)set_cert(call, NULL);
     if (call->token != NULL) {
         oauth_put(call->token);
         call->token = NULL;
-        call->renewed = false;
+        call->renewed = call->fails = false;
+        call->began_us = call->token_us = 0;
     }
     rest_reset(call);
     TAILQ_INSERT_HEAD(&rest->idle, call, link);
@@ -259,6 +261,21 @@ static CURLcode set_body(struct call *call, const struct request *request)
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
     SET(CURLOPT_POSTFIELDS, len > 0 ? body : ""); /* not copied; NULL would mean: ask me */
     return code;
+}
+
+int64_t rest_timeout_us(const struct call *call)
+{
+    const struct request *request = call->request;
+    return 1000 * (request->timeout_ms > 0 ? request->timeout_ms : request->service->timeout_ms);
+}
+
+/* What is left of it. */
+static long left_ms(const struct call *call)
+{
+    int64_t left_us = rest_timeout_us(call);
+    if (call->began_us != 0)
+        left_us -= call->start_us - call->began_us;
+    return left_us > 1000 ? (long)(left_us / 1000) : 1;
 }
 
 static CURLcode set_timeouts(struct call *call, long timeout_ms)
@@ -312,8 +329,7 @@ static CURLcode prepare(struct call *call, const struct request *request)
     if (code == CURLE_OK)
         code = set_method(call, request->method);
     if (code == CURLE_OK)
-        code = set_timeouts(call, (long)(request->timeout_ms > 0 ? request->timeout_ms
-                                                                 : request->service->timeout_ms));
+        code = set_timeouts(call, left_ms(call));
     if (code == CURLE_OK)
         code = set_limit(call, request->max_answer);
     if (code == CURLE_OK && request->service->cert != NULL)
@@ -344,7 +360,7 @@ static int rest_send(struct transport *t, const struct request *request, transpo
     struct rest *rest = rest_of(t);
     if (!known_method(request->method))
         return -EINVAL;
-    struct call *call = take_call(rest);
+    struct call *call = rest_take(rest);
     if (call == NULL)
         return -ENOMEM;
     call->request = request;
@@ -412,13 +428,14 @@ static void note_trouble(struct call *call, CURLcode code, struct outcome *o)
 }
 
 /* The only place that answers. The call is back in the pool only afterwards: done() may send. */
-static void finish(struct call *call, struct outcome *o)
+void rest_end(struct call *call, struct outcome *o)
 {
     struct rest *rest = call->rest;
     curl_multi_remove_handle(rest->multi, call->easy);
     TAILQ_REMOVE(&rest->active, call, link);
     rest->n_active--;
-    o->latency_us = timing_mono_us() - call->start_us;
+    o->latency_us = timing_mono_us() - (call->began_us != 0 ? call->began_us : call->start_us);
+    o->token_us = call->token_us;
     rest_mask_token(call, o);
     call->done(call->context, o, buf_text(&call->body), call->body.len);
     rest_keep(call);
@@ -448,7 +465,7 @@ static void on_worked(void *context)
             note_trouble(call, code, &outcome);
         if (call->token != NULL && outcome.status == 401 && rest_renew(call))
             continue;
-        finish(call, &outcome);
+        rest_end(call, &outcome);
     }
     free_idle(rest, MAX_IDLE_CALLS);
 }
@@ -471,7 +488,7 @@ static size_t rest_overdue_count(const struct transport *t)
 }
 
 /* Answers what is under way now, not what done() may send meanwhile. Who waits for a token is
- * answered with its fetch. */
+ * answered with its fetch, which is a call of ours. */
 static void rest_cancel_all(struct transport *t)
 {
     struct rest *rest = rest_of(t);
@@ -479,7 +496,7 @@ static void rest_cancel_all(struct transport *t)
     for (size_t n = rest->n_active; n > 0 && rest->n_active > 0; n--) {
         struct outcome outcome = {.kind = OUTCOME_CANCELLED, .retry_after_s = -1};
         memccpy(outcome.text, "given up at shutdown", '\0', sizeof outcome.text);
-        finish(TAILQ_FIRST(&rest->active), &outcome);
+        rest_end(TAILQ_FIRST(&rest->active), &outcome);
     }
 }
 
@@ -488,8 +505,10 @@ static void rest_free(struct transport *t)
     struct rest *rest = rest_of(t);
     if (rest->multi != NULL)
         rest_cancel_all(t);
-    if (event_initialized(&rest->refuse))
+    if (event_initialized(&rest->patience)) {
         event_del(&rest->refuse);
+        event_del(&rest->patience);
+    }
     stillness_stop(&rest->stillness);
     free_idle(rest, 0);
     curl_multi_cleanup(rest->multi);
@@ -519,6 +538,7 @@ static int open_multi(struct rest *rest, struct event_base *base)
         curl_multi_setopt(rest->multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS) != CURLM_OK ||
         curl_multi_setopt(rest->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) != CURLM_OK ||
         event_assign(&rest->refuse, base, -1, 0, rest_on_refuse, rest) != 0 ||
+        event_assign(&rest->patience, base, -1, 0, rest_on_patience, rest) != 0 ||
         stillness_start(&rest->stillness, base, timing_mono_us()) != 0)
         return -ENOMEM;
     return watcher_new(base, rest->multi, on_worked, rest, &rest->watcher);
@@ -559,6 +579,7 @@ int rest_transport_new(struct event_base *base, const struct transport_settings 
     TAILQ_INIT(&rest->idle);
     TAILQ_INIT(&rest->waiting);
     TAILQ_INIT(&rest->refused);
+    TAILQ_INIT(&rest->fetches);
     rest->oauth = oauth_new();
     if (!copy_settings(rest, settings) || rest->oauth == NULL || open_multi(rest, base) != 0) {
         rest_free(&rest->transport);

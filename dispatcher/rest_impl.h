@@ -4,7 +4,11 @@
  * through the forward proxy.
  *
  * A call is in one list of its rest at a time: idle, active, waiting (for a token) or refused
- * (about to be told so, because done() is never called inside of send()).
+ * (about to be told so, because done() is never called inside of send()). The fetch of a token is a
+ * call of our own, and among the fetches besides.
+ *
+ * Nobody waits for a token longer than the time-out of its own request, of which the request then
+ * has what is left; and a fetch lasts until the last one who waits for it has waited long enough.
  */
 #ifndef MIH_DISPATCHER_REST_IMPL_H
 #define MIH_DISPATCHER_REST_IMPL_H
@@ -29,7 +33,12 @@ struct call {
     const struct request *request; /* the caller's; while it is under way */
     transport_done *done;
     void *context;
-    int64_t start_us;
+    int64_t start_us; /* when it was sent, or began to wait */
+    int64_t began_us; /* 0: with start_us; else before, for it had to wait or to be renewed */
+    int64_t token_us; /* how long it has waited */
+    struct oauth_token *gets; /* of a fetch: what it brings; else NULL */
+    int64_t patience_us;      /* of a fetch: the longest time-out of those who have waited */
+    TAILQ_ENTRY(call) fetch_link;
     struct curl_slist nodes[NODES];
     struct buf lines;                                    /* see rest_set_headers() */
     char method[sizeof((struct request *)NULL)->method]; /* as set in the handle */
@@ -41,6 +50,7 @@ struct call {
     bool body_too_large;
     bool has_cert;             /* one is set in the handle */
     bool renewed;              /* the token, once, after a 401 */
+    bool fails;                /* among the refused: as the token's last fetch did */
     struct oauth_token *token; /* NULL: the service wants none */
     uint64_t token_number;     /* of the token that was sent */
     struct buf body;           /* of the answer */
@@ -58,8 +68,11 @@ struct rest {
     struct call_list idle;   /* the last used first: its memory is warm */
     struct call_list waiting;
     struct call_list refused;
+    struct call_list fetches;
     size_t n_active, n_idle, n_parked; /* parked: waiting and refused */
     struct event refuse;               /* answers the refused ones */
+    struct event patience;             /* while somebody waits: looks whose time is over */
+    int64_t patience_us;               /* when it does next; 0: nobody waits */
     struct stillness stillness;
     struct oauth *oauth;
     char *user_agent; /* "User-Agent: ..." */
@@ -71,6 +84,10 @@ struct rest {
     const struct netguard *guard;
 };
 
+/* A call out of the pool; NULL: no memory. */
+struct call *rest_take(struct rest *rest);
+/* How long the request may take, from when it was to be sent. */
+int64_t rest_timeout_us(const struct call *call);
 /* Sends the call, which is in no list. 0, or -ENOMEM and it still is in none. */
 int rest_start(struct call *call) __attribute__((warn_unused_result));
 /* Puts its headers into the call. 0, -EMSGSIZE or -ENOMEM. */
@@ -82,6 +99,8 @@ void rest_mask_token(struct call *call, struct outcome *o);
 void rest_keep(struct call *call);
 /* Empties it of what the answer brought. */
 void rest_reset(struct call *call);
+/* Ends one that is active, and answers it. */
+void rest_end(struct call *call, struct outcome *o);
 /* Answers a call that is in no list, without a body. */
 void rest_answer_parked(struct call *call, struct outcome *o);
 
@@ -89,9 +108,10 @@ void rest_answer_parked(struct call *call, struct outcome *o);
 int rest_start_authorized(struct call *call) __attribute__((warn_unused_result));
 /* After a 401, of a call that is active: whether it is sent once more with a new token. */
 bool rest_renew(struct call *call);
-/* The fetch of a token has ended. */
-void rest_on_token(void *context, const struct outcome *outcome, const char *body, size_t body_len);
+void rest_on_patience(evutil_socket_t fd, short what, void *context);
 
+/* Answers it from the loop: as the token's last fetch failed, or that no proxy may be used. */
+void rest_refuse(struct call *call);
 /* Before the call is sent where there is a proxy: 0; 1: it may not be used, and the call is among
  * the refused; -ENOMEM. */
 int rest_route(struct call *call) __attribute__((warn_unused_result));

@@ -7,13 +7,12 @@
 #include "dispatcher/proxyroute.h"
 #include "dispatcher/rest_impl.h"
 
-static int refuse(struct call *call)
+void rest_refuse(struct call *call)
 {
     struct rest *rest = call->rest;
     TAILQ_INSERT_TAIL(&rest->refused, call, link);
     rest->n_parked++;
     event_active(&rest->refuse, EV_TIMEOUT, 0);
-    return 1;
 }
 
 int rest_route(struct call *call)
@@ -21,8 +20,10 @@ int rest_route(struct call *call)
     const struct rest *rest = call->rest;
     bool is_direct = proxyroute_is_direct(rest->no_proxy, buf_text(&call->request->url));
     const struct netguard *guard = is_direct ? rest->guard : netguard_for_proxy(rest->guard);
-    if (!is_direct && guard == NULL)
-        return refuse(call);
+    if (!is_direct && guard == NULL) {
+        rest_refuse(call);
+        return 1;
+    }
     call->sockets.guard = guard;
     return curl_easy_setopt(call->easy, CURLOPT_PROXY, is_direct ? "" : rest->proxy) == CURLE_OK
                ? 0
@@ -48,7 +49,8 @@ void rest_answer_refused(struct rest *rest, const struct outcome *o)
     TAILQ_INIT(&list);
     TAILQ_CONCAT(&list, &rest->refused, link);
     while ((call = TAILQ_FIRST(&list)) != NULL) {
-        struct outcome copy = *o;
+        bool cancelled = o->kind == OUTCOME_CANCELLED;
+        struct outcome copy = call->fails && !cancelled ? *oauth_failure(call->token) : *o;
         TAILQ_REMOVE(&list, call, link);
         rest->n_parked--;
         rest_answer_parked(call, &copy);

@@ -34,7 +34,8 @@ struct outcome {
     enum outcome_kind kind;
     int status;            /* HTTP status, 0 without one */
     int64_t retry_after_s; /* -1: none */
-    int64_t latency_us;
+    int64_t latency_us;    /* from when it was to be sent to the end, all that was waited for */
+    int64_t token_us;      /* the part of it that passed until there was an access token */
     char text[OUTCOME_TEXT_SIZE]; /* the transport's words; the location of a redirect */
 };
 

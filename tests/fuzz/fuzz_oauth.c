@@ -57,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         PROPERTY(oauth_ask(t, 1000 + INT64_C(86400000)) == OAUTH_FETCH, "good for ever");
     } else {
         PROPERTY(oauth_header(t) == NULL, "a header after a failure");
+        PROPERTY(oauth_ask(t, 5999) == OAUTH_PAUSE && oauth_ask(t, 6000) == OAUTH_FETCH, "pause");
         check_failure(&failure, f.text[1], answer.status == 302);
     }
     oauth_put(t);

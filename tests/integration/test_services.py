@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import time
 import unittest
 
 import fleet
@@ -371,6 +372,36 @@ class RestTokens(Services):
         self.assertIn("HTTP 503 Service Unavailable: token endpoint 127.0.0.1:", log.read_text())
         hub.database.query(f"UPDATE mdl_local_integrationhub_svc SET auth_url = '{self.world.stub.url}/token?life=9'")
         wait_until(lambda: sum(self.good()) >= 1, 30, "the delivery by the new endpoint")
+
+    def test_each_waits_for_the_token_as_long_as_it_may(self):
+        """Two services of one client: the one's time is over before the token comes, the other's is not, whoever came first."""
+        hub = self.hub(processes=1, settings=self.world.settings())
+        for name, seconds in (("hasty", 1), ("patient", 60)):
+            self.service(hub, name, self.world.stub.url, "/guarded/" + name, auth_type="oauth2", auth_user="id", timeout=seconds,
+                         auth_url=self.world.stub.url + "/token?wait=3000", secrets={"auth_token": CLIENT_SECRET})
+        hub.start()
+        hub.raw(CREATED, event())
+        wait_until(lambda: hub.dead_count() == 1 and sum(self.good()) == 1, 30, "a dead letter and a delivery")
+        self.assertRegex(self.letter(hub, "hasty")["headers"]["x-mih-reason"],
+                         r"^time-out after \d+ ms: token endpoint 127\.0\.0\.1:\d+: no answer yet$")
+        self.assertEqual([request["path"] for request in self.world.stub.record("/guarded")], ["/guarded/patient"])
+        self.assertEqual(len(self.world.stub.record("/token")), 1)
+
+    def test_an_endpoint_that_failed_is_left_alone_for_a_while(self):
+        """One message after the other fails at once, for the reason of the one that asked."""
+        hub = self.start("&fail=invalid_client")
+        began = time.monotonic()
+        for number in range(1, 21):
+            hub.raw(CREATED, event())
+            wait_until(lambda count=number: hub.dead_count() == count, 30, "the dead letter")
+        self.assertLessEqual(len(self.world.stub.record("/token")), 1 + (time.monotonic() - began) / 5)
+        reasons = {message["headers"]["x-mih-reason"] for message in hub.dead_messages()}
+        self.assertEqual(len(reasons), 1, reasons)
+        self.assertIn(": HTTP 400 invalid_client", reasons.pop())
+        hub.database.query(f"UPDATE mdl_local_integrationhub_svc SET auth_url = '{self.world.stub.url}/token?life=9'")
+        wait_until(lambda: self.log_with(hub, "rules read", 2), 20, "the changed service to be read")
+        hub.raw(CREATED, event())
+        wait_until(lambda: sum(self.good()) == 1, 30, "the delivery by the new endpoint")
 
     def test_cancelled_at_the_end_of_the_drain(self):
         """Who waits for a token that does not come goes back to the broker, and is delivered by the next fleet."""

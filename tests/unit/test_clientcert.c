@@ -100,7 +100,7 @@ static void takes_chain_and_key_apart_in_any_order(void **state)
         assert_null(strstr(cert->chain, "PRIVATE"));
         assert_string_equal(cert->key, plain_keys[0]);
         assert_int_equal(cert->key_len, strlen(cert->key));
-        clientcert_free(cert);
+        clientcert_put(cert);
     }
 }
 

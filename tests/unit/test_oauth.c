@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -75,7 +76,7 @@ static void asks_as_rfc_6749_says(void **state)
     /* my%3Aclient:s+e%2Fc */
     assert_string_equal(r->headers[2], "Authorization: Basic bXklM0FjbGllbnQ6cytlJTJGYw==");
     assert_int_equal(r->service->auth, AUTH_NONE);
-    assert_int_equal(r->service->timeout_ms, 5000);
+    assert_int_equal(r->service->timeout_ms, SERVICE_MAX_TIMEOUT_S * 1000); /* others may wait */
 }
 
 static void renews_before_it_expires(void **state)
@@ -149,6 +150,74 @@ static void goes_on_with_the_old_token_while_it_is_good(void **state)
     assert_false(fetched(503, "", 100000));
     assert_int_equal(failure.status, 503);
     assert_int_equal(failure.retry_after_s, 7);
+    assert_int_equal(oauth_ask(t, 104999), OAUTH_PAUSE); /* nothing is left to go on with */
+}
+
+static void leaves_an_endpoint_that_failed_alone_for_a_while(void **state)
+{
+    (void)state;
+    assert_non_null(oauth_request(t, &service));
+    assert_false(fetched(500, "", 1000));
+    assert_int_equal(oauth_ask(t, 1000), OAUTH_PAUSE);
+    assert_int_equal(oauth_ask(t, 5999), OAUTH_PAUSE);
+    assert_int_equal(oauth_failure(t)->kind, OUTCOME_BROKEN);
+    assert_string_equal(oauth_failure(t)->text, "token endpoint auth.example:8443: HTTP 500");
+    /* A service that was mended does not wait for the end of it. */
+    struct service mended = service;
+    mended.auth_token = other_secret;
+    struct oauth_token *other = oauth_get(o, &mended);
+    assert_int_equal(oauth_ask(other, 1001), OAUTH_FETCH);
+    oauth_put(other);
+    fetch(6000, "{\"access_token\":\"T\"}");
+    assert_int_equal(oauth_ask(t, 6000), OAUTH_READY);
+    /* Nor is an endpoint that gave a good token, nor one that was not asked to the end. */
+    assert_true(oauth_refused(t, oauth_number(t), 6001));
+    assert_int_equal(oauth_ask(t, 6001), OAUTH_FETCH);
+    const struct outcome cancelled = {.kind = OUTCOME_CANCELLED};
+    assert_non_null(oauth_request(t, &service));
+    assert_false(oauth_fetched(t, &cancelled, "", 0, 6002, &failure));
+    assert_int_equal(oauth_ask(t, 6002), OAUTH_FETCH);
+}
+
+static void all_wait_for_the_one_that_replaces_a_refused_token(void **state)
+{
+    (void)state;
+    fetch(0, "{\"access_token\":\"A\"}");
+    assert_true(oauth_refused(t, oauth_number(t), 10));
+    assert_non_null(oauth_request(t, &service));
+    assert_true(oauth_refused(t, oauth_number(t), 11)); /* another call with the same token */
+    assert_int_equal(oauth_ask(t, 11), OAUTH_WAIT);
+    assert_true(fetched(200, "{\"access_token\":\"B\"}", 12));
+}
+
+static void tells_who_waits_too_long_what_it_waited_for(void **state)
+{
+    (void)state;
+    struct outcome late;
+    struct verdict verdict;
+    oauth_late(t, &late);
+    late.latency_us = 300000;
+    verdict_of(&late, &verdict);
+    assert_int_equal(verdict.kind, VERDICT_RETRY);
+    assert_string_equal(verdict.reason,
+                        "time-out after 300 ms: token endpoint auth.example:8443: no answer yet");
+}
+
+static void keeps_the_certificate_of_a_fetch_whose_service_is_gone(void **state)
+{
+    (void)state;
+    struct clientcert *cert = calloc(1, sizeof(*cert));
+    struct service with = service;
+    assert_non_null(cert);
+    *cert = (struct clientcert){.chain = strdup("c"), .chain_len = 1, .references = 1};
+    with.cert = cert;
+    struct oauth_token *of_cert = oauth_get(o, &with);
+    const struct request *r = oauth_request(of_cert, &with);
+    assert_non_null(r);
+    clientcert_put(cert); /* the catalog's */
+    assert_string_equal(r->service->cert->chain, "c");
+    oauth_not_sent(of_cert);
+    oauth_put(of_cert);
 }
 
 static void forgets_a_token_that_was_refused_but_not_the_next_one(void **state)
@@ -208,14 +277,15 @@ static void names_the_endpoint_and_maps_the_failure(void **state)
          "token endpoint auth.example:8443: its token is no bearer token"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int64_t now = (int64_t)i * 10000;
+        assert_int_equal(oauth_ask(t, now), OAUTH_FETCH);
         assert_non_null(oauth_request(t, &service));
-        assert_false(fetched(rows[i].status, rows[i].body, 0));
+        assert_false(fetched(rows[i].status, rows[i].body, now));
         if (failure.kind != rows[i].kind || failure.status != rows[i].as ||
             strcmp(failure.text, rows[i].text) != 0) {
             fail_msg("%d %s: %d %d %s", rows[i].status, rows[i].body, (int)failure.kind,
                      failure.status, failure.text);
         }
-        assert_int_equal(oauth_ask(t, 0), OAUTH_FETCH);
     }
 }
 
@@ -232,7 +302,7 @@ static void keeps_the_kind_of_trouble_on_the_way(void **state)
     assert_false(oauth_fetched(t, &trouble, "", 0, 0, &failure));
     assert_string_equal(failure.text, "policy: token endpoint auth.example:8443: loopback");
     /* A shutdown leaves nothing to go on with, even with a token at hand. */
-    fetch(0, "{\"access_token\":\"T\",\"expires_in\":100}");
+    fetch(10000, "{\"access_token\":\"T\",\"expires_in\":100}");
     trouble = (struct outcome){.kind = OUTCOME_CANCELLED};
     assert_non_null(oauth_request(t, &service));
     assert_false(oauth_fetched(t, &trouble, "", 0, 85000, &failure));
@@ -282,6 +352,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(goes_on_with_the_old_token_while_it_is_good, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(forgets_a_token_that_was_refused_but_not_the_next_one,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(leaves_an_endpoint_that_failed_alone_for_a_while, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(all_wait_for_the_one_that_replaces_a_refused_token, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(tells_who_waits_too_long_what_it_waited_for, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(keeps_the_certificate_of_a_fetch_whose_service_is_gone,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_the_endpoint_and_maps_the_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_the_kind_of_trouble_on_the_way, set_up, tear_down),
