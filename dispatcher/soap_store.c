@@ -404,6 +404,8 @@ static void on_document(void *context, const struct outcome *outcome, const char
     struct outcome failure = *outcome;
     char reason[WSDL_REASON_SIZE];
     int r = -EBADMSG;
+    owner->token_us += outcome->token_us;
+    failure.token_us = 0;
     if (is_success(outcome)) {
         r = wsdl_reader_give(entry->reader, body, body_len, reason, sizeof(reason));
         r = r < 0 ? fail_reading(r, reason, &failure) : advance(entry, &failure);

@@ -39,6 +39,7 @@ struct soap_waiter {
     void (*ready)(struct soap_waiter *waiter, const struct outcome *failure);
     const struct service *service;
     int64_t deadline_us;
+    int64_t token_us;         /* of one that fetches: until there was an access token */
     struct soap_model *model; /* a reference, which becomes the caller's */
     void *owner;              /* for ready() */
     bool fetches;             /* it may not be left: it ends with its fetch */

@@ -131,6 +131,7 @@ static void finish(struct call *call, const struct outcome *outcome, const char 
     soap_model_put(call->model);
     call->model = NULL;
     o.latency_us = timing_mono_us() - call->start_us;
+    o.token_us += call->waiter.token_us;
     call->done(call->context, &o, body, len);
     keep_call(soap, call);
 }

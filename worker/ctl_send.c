@@ -84,6 +84,8 @@ struct json_object *ctl_answer_object(const struct ctl_answer *a)
     json_object_object_add(object, "status", json_object_new_int(a->outcome.status));
     json_object_object_add(object, "time_ms",
                            json_object_new_double((double)a->outcome.latency_us / 1000));
+    json_object_object_add(object, "token_ms",
+                           json_object_new_double((double)a->outcome.token_us / 1000));
     json_object_object_add(object, "reason", json_object_new_string(a->verdict.reason));
     json_object_object_add(object, "body", json_object_new_string(a->body));
     return object;
@@ -94,7 +96,10 @@ void ctl_answer_print(const struct ctl_answer *a, struct buf *out)
     buf_addf(out, "verdict: %s\n", verdict_names[a->verdict.kind]);
     if (a->outcome.status)
         buf_addf(out, "status: %d\n", a->outcome.status);
-    buf_addf(out, "time: %.1f ms\n", (double)a->outcome.latency_us / 1000);
+    buf_addf(out, "time: %.1f ms", (double)a->outcome.latency_us / 1000);
+    if (a->outcome.token_us)
+        buf_addf(out, ", %.1f ms of it for the access token", (double)a->outcome.token_us / 1000);
+    buf_addc(out, '\n');
     if (a->verdict.reason[0])
         buf_addf(out, "reason: %s\n", a->verdict.reason);
     if (a->body[0])

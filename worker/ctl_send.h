@@ -29,7 +29,8 @@ int ctl_send(const struct settings *settings, const struct request *request,
              struct ctl_answer *ret_answer, char *ret_reason, size_t reason_size)
     __attribute__((warn_unused_result));
 
-/* The object: verdict, status, time_ms, reason, body; to put. NULL: no memory. */
+/* The object: verdict, status, time_ms, token_ms (the part of it that passed until there was an
+ * access token), reason, body; to put. NULL: no memory. */
 struct json_object *ctl_answer_object(const struct ctl_answer *a);
 
 /* The same in lines for people. */

@@ -274,6 +274,21 @@ class Sending(Files):
         done = mihctl("send", *self.arguments(rule={"endpoint": "/status/400?body=a%1b[31mb"}), config=self.config)
         self.assertIn("body: a [31mb\n", done.stdout)
 
+    def test_the_wait_for_an_access_token_has_a_time_of_its_own(self):
+        """Within the whole one; nothing of it where none is needed."""
+        oauth = {"auth_type": "oauth2", "auth_user": "id", "auth_token": "geheim", "auth_url": self.stub.url + "/token?wait=200"}
+        code, answer = self.send("/guarded?wait=100", **oauth)
+        self.assertEqual((0, "delivered"), (code, answer["verdict"]), answer)
+        self.assertGreaterEqual(answer["token_ms"], 200)
+        self.assertGreaterEqual(answer["time_ms"], answer["token_ms"] + 100)
+        done = mihctl("send", *self.arguments(service=oauth, rule={"endpoint": "/guarded"}), config=self.config)
+        self.assertRegex(done.stdout, r"time: [0-9.]+ ms, [0-9.]+ ms of it for the access token\n")
+        code, answer = self.send("/echo")
+        self.assertEqual((0, 0), (code, answer["token_ms"]), answer)
+        code, answer = self.send("/guarded", **{**oauth, "timeout": 1, "auth_url": self.stub.url + "/token?wait=60000"})
+        self.assertEqual((75, "retry", answer["time_ms"]), (code, answer["verdict"], answer["token_ms"]), answer)
+        self.assertRegex(answer["reason"], r"^time-out after 1\d+ ms: token endpoint ")
+
     def test_what_does_not_answer(self):
         """A time-out and a closed port are tried again."""
         code, answer = self.send("/hang", timeout=1)
@@ -375,6 +390,12 @@ class Soap(Files):
                 self.assertIn("42", answer["body"])
             else:
                 self.assertIn('no operation "Subtract"', answer["reason"])
+        oauth = {"auth_type": "oauth2", "auth_user": "id", "auth_token": "geheim", "auth_url": self.stub.url + "/token?wait=200"}
+        arguments = self.arguments(service={**service, **oauth}, rule=self.RULE)
+        answer = json.loads(mihctl("send", "--json", *arguments, config=self.config).stdout)
+        self.assertEqual("delivered", answer["verdict"], answer)
+        self.assertGreaterEqual(answer["token_ms"], 200, "the WSDL waited for the token, and is part of the call")
+        self.assertGreaterEqual(answer["time_ms"], answer["token_ms"])
 
 
 class Database(unittest.TestCase):

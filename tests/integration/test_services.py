@@ -332,6 +332,8 @@ class RestTokens(Services):
         self.assertEqual(len(self.world.stub.record("/token")), 1)
         self.assertEqual(self.good(), [120])
         self.assertEqual(hub.dead_count(), 0)
+        wait_until(lambda: int(hub.database.value("SELECT COALESCE(MAX(latency_ms), 0) FROM mdl_local_integrationhub_log")) >= 700, 20,
+                   "the log to count the wait for the token")
 
     @shared.smoke
     def test_a_token_that_is_refused_is_renewed_once(self):
