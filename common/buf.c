@@ -15,10 +15,24 @@ void buf_init(struct buf *b, size_t max)
     *b = (struct buf){.max = max};
 }
 
+void buf_init_secret(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max, .secret = true};
+}
+
+static void drop(struct buf *b)
+{
+    if (b->secret && b->data)
+        explicit_bzero(b->data, b->cap);
+    free(b->data);
+    b->data = NULL;
+    b->len = b->cap = 0;
+}
+
 void buf_release(struct buf *b)
 {
-    free(b->data);
-    buf_init(b, b->max);
+    drop(b);
+    b->error = 0;
 }
 
 void buf_reset(struct buf *b)
@@ -31,10 +45,22 @@ void buf_reset(struct buf *b)
 
 static void fail(struct buf *b, int error)
 {
-    free(b->data);
-    b->data = NULL;
-    b->len = b->cap = 0;
+    drop(b);
     b->error = error;
+}
+
+/* realloc(), which may leave a copy behind, but for secrets. */
+static char *resize(const struct buf *b, size_t cap)
+{
+    if (!b->secret)
+        return realloc(b->data, cap);
+    char *data = malloc(cap);
+    if (data && b->data) {
+        memcpy(data, b->data, b->cap);
+        explicit_bzero(b->data, b->cap);
+        free(b->data);
+    }
+    return data;
 }
 
 /* Makes room for extra bytes and the NUL. False: the buffer has an error. */
@@ -58,7 +84,7 @@ static bool reserve(struct buf *b, size_t extra)
     }
     if (cap - 1 > b->max) /* so that what fits into cap is within max */
         cap = b->max + 1;
-    char *data = realloc(b->data, cap);
+    char *data = resize(b, cap);
     if (!data) {
         fail(b, -ENOMEM);
         return false;
@@ -114,7 +140,8 @@ char *buf_take(struct buf *b, size_t *ret_len)
     char *data = b->data;
     size_t len = b->len;
     data[len] = '\0';
-    buf_init(b, b->max);
+    b->data = NULL;
+    b->len = b->cap = 0;
     if (ret_len)
         *ret_len = len;
     return data;

@@ -7,10 +7,14 @@
  * it may be used as a C string when it holds no NUL of its own.
  *
  * The caller owns the struct; the buffer owns its bytes until buf_release() or buf_take().
+ *
+ * A buffer that holds secrets leaves none behind in memory that it gives back, also when it grows.
+ * What was taken out is the caller's to wipe, and buf_reset() keeps bytes for the next use.
  */
 #ifndef MIH_COMMON_BUF_H
 #define MIH_COMMON_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -20,12 +24,16 @@ struct buf {
     size_t cap; /* bytes allocated: more than len, at most max + 1; 0 while data is NULL */
     size_t max; /* most bytes it may ever hold, without the NUL */
     int error;  /* 0, -ENOMEM or -EMSGSIZE */
+    bool secret;
 };
 
 /* Starts an empty buffer of at most max bytes. Allocates nothing. */
 void buf_init(struct buf *b, size_t max);
 
-/* Frees the bytes; the buffer is empty, without error, and usable again. */
+/* The same for one that will hold secrets. */
+void buf_init_secret(struct buf *b, size_t max);
+
+/* Frees the bytes; the buffer is empty, without error, and usable again, for secrets if it was. */
 void buf_release(struct buf *b);
 
 /* Empties the buffer and clears its error, keeping the memory for the next use. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/conf_value.h"
+#include "common/secret.h"
 #include "common/utf8.h"
 
 extern char **environ;
@@ -198,6 +199,7 @@ static int slurp(const char *path, struct buf *ret_text)
     char chunk[4096];
     size_t n;
     int result = 0;
+    setvbuf(file, NULL, _IONBF, 0); /* no copy of what may be a password */
     do {
         errno = 0;
         n = fread(chunk, 1, sizeof(chunk), file);
@@ -207,6 +209,7 @@ static int slurp(const char *path, struct buf *ret_text)
         if (!result)
             result = buf_error(ret_text); /* a device would never end */
     } while (n > 0 && !result);
+    secret_wipe(chunk, sizeof(chunk));
     fclose(file);
     return result;
 }
@@ -217,7 +220,7 @@ static int read_file(const struct conf_table *table, void *settings, const char 
     struct reader r = {
         .table = table, .settings = settings, .at = {.path = path}, .teller = teller};
     struct buf text;
-    buf_init(&text, FILE_MAX);
+    buf_init_secret(&text, FILE_MAX);
     int result = slurp(path, &text);
     if (result)
         fail(teller, &r.at, "cannot be read: %s",
@@ -258,7 +261,7 @@ static int read_environment(const struct conf_table *table, void *settings, stru
             r = set_value(table, i, settings, trim(copy), &at, teller);
         else
             fail(teller, &at, "out of memory");
-        free(copy);
+        secret_free(copy);
         if (!goes_on(teller, r))
             return r;
     }
@@ -378,7 +381,7 @@ void conf_release(const struct conf_table *table, void *settings)
         if (!conf_value_is_text(s))
             continue;
         char **text = (char **)((char *)settings + s->offset);
-        free(*text);
+        secret_free(*text);
         *text = NULL;
     }
 }

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/bus.h"
+#include "common/secret.h"
 
 enum { ACCEPTED_MAX = 400, URL_MASKED_MAX = 1024 };
 
@@ -91,7 +92,7 @@ static int set_text(const struct conf_setting *s, char **field, const char *text
     char *copy = strdup(text);
     if (!copy)
         return -ENOMEM;
-    free(*field);
+    secret_free(*field);
     *field = copy;
     return 0;
 }
@@ -210,7 +211,7 @@ static void print_urls(const char *urls, struct buf *out)
         char masked[URL_MASKED_MAX] = "***";
         if (url)
             bus_mask_url(url, masked, sizeof(masked));
-        free(url);
+        secret_free(url);
         buf_adds(out, masked);
         if (!start[len])
             break;

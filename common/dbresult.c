@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/secret.h"
 #include "common/timing.h"
 
 enum { COLUMN_START = 64 }; /* bytes; a number always fits */
@@ -25,10 +26,17 @@ struct result {
     size_t *len;
 };
 
+/* A service's row has secrets that are not encrypted. */
+static void column_free(struct column *c)
+{
+    secret_wipe(c->data, c->data ? c->capacity + 1 : 0);
+    free(c->data);
+}
+
 static void result_release(struct result *r)
 {
     for (size_t i = 0; r->columns && i < r->n; i++)
-        free(r->columns[i].data);
+        column_free(&r->columns[i]);
     free(r->columns);
     free(r->binds);
     free(r->text);
@@ -37,9 +45,10 @@ static void result_release(struct result *r)
 
 static int column_grow(struct column *c, MYSQL_BIND *bind, unsigned long capacity)
 {
-    char *data = realloc(c->data, capacity + 1);
+    char *data = malloc(capacity + 1);
     if (!data)
         return -ENOMEM;
+    column_free(c);
     c->data = data;
     c->capacity = capacity;
     bind->buffer = data;

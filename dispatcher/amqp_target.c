@@ -260,7 +260,7 @@ static int fill(struct amqp_target *t, const char *base_url, char *ret_reason, s
         snprintf(ret_reason, size, "base_url is not UTF-8");
         return -EINVAL;
     }
-    buf_init(&url, MAX_URL);
+    buf_init_secret(&url, MAX_URL);
     const char *fault = take_address(address, query, &url);
     int r = buf_error(&url);
     if (fault != NULL || r == -EMSGSIZE) {
@@ -271,9 +271,6 @@ static int fill(struct amqp_target *t, const char *base_url, char *ret_reason, s
     if (r == 0) {
         t->url = strdup(buf_text(&url));
         r = t->url != NULL ? set_shown(t) : -ENOMEM;
-    }
-    if (url.data != NULL) {
-        explicit_bzero(url.data, url.cap);
     }
     buf_release(&url);
     return r < 0 ? r : take_query(t, query, ret_reason, size);

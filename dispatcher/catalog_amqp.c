@@ -10,12 +10,6 @@
 
 enum { MAX_URL = 16 * 1024 };
 
-static void wipe(struct buf *b)
-{
-    secret_wipe(b->data, b->cap);
-    buf_release(b);
-}
-
 /* The URL with its password as it is; NULL when that cannot be had, which is a fault. */
 static int open_password(struct service *s, const struct secret_keys *keys, char **ret_url)
 {
@@ -28,12 +22,12 @@ static int open_password(struct service *s, const struct secret_keys *keys, char
         *ret_url = strdup(stored);
         return *ret_url ? 0 : -ENOMEM;
     }
-    buf_init(&text, MAX_URL);
+    buf_init_secret(&text, MAX_URL);
     bool sound = amqp_url_decode(stored + at, len, &text) && !memchr(buf_text(&text), 0, text.len);
     int r = service_open_secret(s, keys, "password in base_url", sound ? buf_text(&text) : "x",
                                 &password);
     if (r == 0 && !s->fault) {
-        wipe(&text);
+        buf_release(&text);
         buf_add(&text, stored, at);
         if (sound) {
             amqp_url_encode(password, &text);
@@ -45,7 +39,7 @@ static int open_password(struct service *s, const struct secret_keys *keys, char
         r = *ret_url ? 0 : -ENOMEM;
     }
     secret_free(password);
-    wipe(&text);
+    buf_release(&text);
     return r;
 }
 

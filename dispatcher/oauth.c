@@ -69,8 +69,6 @@ static void end_fetch(struct oauth_token *t)
 {
     struct request *r = &t->request;
     t->is_fetched = false;
-    secret_wipe(r->header_text.data, r->header_text.cap);
-    secret_wipe(r->body.data, r->body.cap);
     request_release(r);
     clientcert_put(t->service.cert);
     t->service.cert = NULL;
@@ -191,7 +189,7 @@ enum oauth_answer oauth_ask(const struct oauth_token *t, int64_t now_ms)
 static void add_basic(struct buf *out, const char *client, const char *secret)
 {
     struct buf pair;
-    buf_init(&pair, MAX_TOKEN);
+    buf_init_secret(&pair, MAX_TOKEN);
     query_add_text(&pair, client, strlen(client));
     buf_addc(&pair, ':');
     query_add_text(&pair, secret, strlen(secret));
@@ -206,14 +204,14 @@ static void add_basic(struct buf *out, const char *client, const char *secret)
         out->error = out->error != 0 ? out->error : -ENOMEM;
     }
     secret_free(code);
-    secret_wipe(pair.data, pair.cap);
     buf_release(&pair);
 }
 
 const struct request *oauth_request(struct oauth_token *t, const struct service *service)
 {
     struct request *r = &t->request;
-    request_reset(r);
+    request_release(r);
+    buf_init_secret(&r->header_text, r->header_text.max);
     t->service = (struct service){.id = service->id,
                                   .name = no_name,
                                   .timeout_ms = SERVICE_MAX_TIMEOUT_S * 1000,
@@ -294,7 +292,7 @@ static const char *take_token(struct oauth_token *t, const struct jsonview *v, i
 {
     struct buf token;
     char *header = NULL;
-    buf_init(&token, MAX_TOKEN);
+    buf_init_secret(&token, MAX_TOKEN);
     const char *text = text_of(v, "access_token", &token);
     const char *fault = NULL;
     if (!text || !is_sendable(text)) {
@@ -305,7 +303,6 @@ static const char *take_token(struct oauth_token *t, const struct jsonview *v, i
         fault = "out of memory";
         header = NULL;
     }
-    secret_wipe(token.data, token.cap);
     buf_release(&token);
     if (header) {
         int64_t life_ms = life_of(v) * 1000;

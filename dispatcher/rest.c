@@ -135,7 +135,6 @@ static CURLcode set_callbacks(CURL *easy, struct call *call)
 static void free_call(struct call *call)
 {
     curl_easy_cleanup(call->easy);
-    secret_wipe(call->lines.data, call->lines.cap);
     buf_release(&call->lines);
     buf_release(&call->body);
     free(call);
@@ -148,7 +147,7 @@ static struct call *new_call(struct rest *rest)
         return NULL;
     call->rest = rest;
     call->sockets.guard = rest->guard;
-    buf_init(&call->lines, MAX_LINES_BYTES);
+    buf_init_secret(&call->lines, MAX_LINES_BYTES);
     buf_init(&call->body, rest->max_body);
     call->easy = curl_easy_init();
     if (call->easy == NULL || set_safety(call->easy, rest) != CURLE_OK ||
@@ -515,7 +514,7 @@ static void rest_free(struct transport *t)
     watcher_free(rest->watcher);
     free(rest->user_agent);
     free(rest->ca_file);
-    free(rest->proxy);
+    secret_free(rest->proxy);
     free(rest->no_proxy);
     oauth_free(rest->oauth);
     free(rest);

@@ -33,6 +33,7 @@ struct soap_writer {
     struct jsonview view;               /* of what is being written */
     const struct jsonview_node *header; /* the value of a SOAP header: it may have more keys */
     struct buf text;                    /* of one value */
+    xmlChar *password;                  /* within doc; NULL: there is none */
     char path[SOAP_PATH_SIZE];
     char *reason;
     size_t reason_size;

@@ -56,6 +56,7 @@ static int add_password(struct soap_writer *w, xmlNode *parent, const char *crea
         return r < 0 ? r : soap_attribute(w, node, NULL, "Type", TOKEN_PROFILE "PasswordDigest");
     }
     r = add_text(w, parent, NS_SECURITY, "Password", token->password, &node);
+    w->password = r < 0 ? NULL : node->children->content;
     return r < 0 ? r : soap_attribute(w, node, NULL, "Type", TOKEN_PROFILE "PasswordText");
 }
 

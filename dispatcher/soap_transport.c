@@ -102,8 +102,9 @@ static void keep_call(struct soap *soap, struct call *call)
         free_call(call);
         return;
     }
-    if (call->http.body.cap > KEPT_BYTES) {
+    if (call->http.body.cap > KEPT_BYTES || call->http.body.secret) {
         buf_release(&call->http.body);
+        buf_init(&call->http.body, REQUEST_MAX_BODY);
     }
     if (call->answer.cap > KEPT_BYTES) {
         buf_release(&call->answer);
@@ -328,6 +329,10 @@ static int write_message(struct call *call, char *reason, size_t size)
     };
     input.payload = request_body(call->request, &input.payload_len);
     token.digest = service->auth == AUTH_WSSE;
+    if (service->auth == AUTH_WSSE_TEXT) {
+        buf_release(&call->http.body);
+        buf_init_secret(&call->http.body, REQUEST_MAX_BODY);
+    }
     token.now_s = timing_unix_s();
     if (secured && RAND_bytes(token.nonce, sizeof(token.nonce)) != 1) {
         return -ENOMEM;

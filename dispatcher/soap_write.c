@@ -289,6 +289,9 @@ static int print(struct soap_writer *w, struct buf *out)
         return -ENOMEM;
     }
     buf_add(out, text, (size_t)len);
+    if (w->password) {
+        explicit_bzero(text, (size_t)len);
+    }
     xmlFree(text);
     return buf_error(out) == -EMSGSIZE ? soap_refuse(w, "the message is too large")
                                        : buf_error(out);
@@ -306,6 +309,9 @@ int soap_write(const struct soap_input *input, struct buf *out, char *ret_reason
     r = r < 0 ? r : print(&w, out);
     if (r == -ENOMEM && w.n_spaces == SOAP_MAX_NAMESPACES) {
         r = soap_refuse(&w, "the message has more than %d namespaces", SOAP_MAX_NAMESPACES);
+    }
+    if (w.password) {
+        explicit_bzero(w.password, (size_t)xmlStrlen(w.password));
     }
     xmlFreeDoc(w.doc);
     buf_release(&w.text);

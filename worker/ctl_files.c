@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
+#include "common/secret.h"
 #include "dispatcher/catalog.h"
 
-enum { FIRST_PART = 16 * 1024 };
+enum { PART = 16 * 1024 };
 
 static int fail(const char *path, const char *what, int error, char *ret_reason, size_t size)
 {
@@ -16,32 +18,26 @@ static int fail(const char *path, const char *what, int error, char *ret_reason,
     return error;
 }
 
-/* The whole stream. NULL with errno. */
+/* The whole stream, which is not buffered. NULL with errno. */
 static char *read_all(FILE *stream, size_t *ret_len)
 {
-    size_t len = 0;
-    size_t cap = FIRST_PART;
-    char *text = malloc(cap + 1);
+    char part[PART];
+    struct buf text;
+    char *taken = NULL;
+    size_t n;
 
-    while (text && !feof(stream) && !ferror(stream) && len <= CTL_MAX_FILE) {
-        if (len == cap) {
-            char *more = realloc(text, cap * 2 + 1);
-
-            if (!more)
-                break;
-            text = more;
-            cap *= 2;
-        }
-        len += fread(text + len, 1, cap - len, stream);
-    }
-    if (text && feof(stream) && !ferror(stream) && len <= CTL_MAX_FILE) {
-        text[len] = '\0';
-        *ret_len = len;
-        return text;
-    }
-    errno = ferror(stream) ? errno : len > CTL_MAX_FILE ? EFBIG : ENOMEM;
-    free(text);
-    return NULL;
+    buf_init_secret(&text, CTL_MAX_FILE);
+    do {
+        n = fread(part, 1, sizeof part, stream);
+        buf_add(&text, part, n);
+    } while (n > 0 && buf_error(&text) == 0);
+    if (buf_error(&text) < 0)
+        errno = buf_error(&text) == -EMSGSIZE ? EFBIG : ENOMEM;
+    else if (!ferror(stream) && !(taken = buf_take(&text, ret_len)))
+        errno = ENOMEM;
+    secret_wipe(part, sizeof part);
+    buf_release(&text);
+    return taken;
 }
 
 int ctl_file_read(const char *path, char **ret_text, size_t *ret_len, char *ret_reason,
@@ -55,6 +51,7 @@ int ctl_file_read(const char *path, char **ret_text, size_t *ret_len, char *ret_
         error = errno;
         return fail(path, strerror(error), -error, ret_reason, reason_size);
     }
+    setvbuf(stream, NULL, _IONBF, 0);
     text = read_all(stream, ret_len);
     error = errno;
     fclose(stream);
@@ -75,6 +72,7 @@ int ctl_file_object(const char *path, struct json_object **ret_object, char *ret
     if (r < 0)
         return r;
     object = json_tokener_parse(text);
+    secret_wipe(text, len);
     free(text);
     if (!json_object_is_type(object, json_type_object)) {
         json_object_put(object);
