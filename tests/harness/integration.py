@@ -108,6 +108,7 @@ def run_shared(tests, folder, result):
     for test_class in dict.fromkeys(type(test) for test in tests):
         if claim(folder, test_class):
             unittest.TestSuite(test for test in tests if type(test) is test_class).run(result)
+            result._previousTestClass = None    # a suite that begins would tear down the class of the one before, again
 
 
 def main():

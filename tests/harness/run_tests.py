@@ -10,11 +10,13 @@ import tempfile
 import time
 
 import fleet
+import guard
 
 SECTIONS = ("unit", "integration", "faults", "plugin", "lint", "fuzz", "sanitize")
 CHECKS = {"lint": "tests/lint/run", "fuzz": "tests/fuzz/run"}
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 UNIT_SECONDS = 300
+CHECK_SECONDS = 3600
 PROCESSES = 3  # of integration tests, which wait more than they work
 
 
@@ -50,37 +52,33 @@ class Ahead:
     """A script that is started before its turn and takes only the time that the processors have left.  Tests wait more than they work and checks
     work more than they wait: together they take little more than the longer of the two."""
 
-    def __init__(self, path):
-        self.output = tempfile.TemporaryFile("w+", errors="replace")
-        self.process = subprocess.Popen([os.path.join(fleet.TOP, path)], cwd=fleet.TOP, stdin=subprocess.DEVNULL, stdout=self.output,
-                                        stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=self._yield_to_all)
+    # Linux schedules by session first, and only within one by policy and nice; a kernel that does not has no such file.
+    YIELDING = 'echo 19 2>/dev/null > /proc/self/autogroup; exec chrt --idle 0 "$0"'
 
-    @staticmethod
-    def _yield_to_all():
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        try:                                # Linux schedules by session first, and only within one by policy and nice
-            with open("/proc/self/autogroup", "w", encoding="ascii") as stream:
-                stream.write("19")
-        except OSError:
-            pass                            # this kernel does not
+    def __init__(self, path):
+        log = os.path.join(guard.folder("mih-ahead-"), "log")
+        self.process = guard.Process(["sh", "-c", self.YIELDING, os.path.join(fleet.TOP, path)], log, cwd=fleet.TOP)
 
     def finish(self):
-        """Waits for its end: (what it wrote, its exit code)."""
-        status = self.process.wait()
-        self.output.seek(0)
-        return self.output, status
+        """Waits for its end: (the lines that it wrote, its exit code)."""
+        status = self.process.wait(CHECK_SECONDS)
+        with open(self.process.log, encoding="utf-8", errors="replace") as stream:
+            return stream.readlines(), status
 
     def drop(self):
         """Ends it with all that it started, when its turn will not come."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait()
+        self.process.kill9()
+
+
+def _end_with_this():
+    """In a child: it is told to end when this process is killed."""
+    guard.prctl(guard.PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def run(command, **options):
     """Runs a program in the top folder with its output captured."""
     return subprocess.run(command, cwd=fleet.TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", check=False, **options)
+                          errors="replace", check=False, preexec_fn=_end_with_this, **options)
 
 
 def tap_counts(output, status):
@@ -122,7 +120,7 @@ def integration_tests(folder, smoke=False, names=()):
         for number in range(PROCESSES):
             command = [sys.executable, os.path.join(fleet.TOP, "tests", "harness", "integration.py"), "--shared", claims, "--result",
                        os.path.join(results, str(number)), *["--smoke"] * smoke, *names]
-            running.append(subprocess.Popen(command, cwd=fleet.TOP, env=environment))
+            running.append(subprocess.Popen(command, cwd=fleet.TOP, env=environment, preexec_fn=_end_with_this))
         for number, process in enumerate(running):
             status = process.wait()
             try:
@@ -141,7 +139,7 @@ def script(path, *arguments):
         return Counts(skipped=1)
     command = [sys.executable, path] if path.endswith(".py") else [os.path.join(fleet.TOP, path)]
     process = subprocess.Popen(command + list(arguments), cwd=fleet.TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, errors="replace")
+                               text=True, errors="replace", preexec_fn=_end_with_this)
     counts = told_counts(process.stdout)
     return script_result(path, counts, process.wait())
 
