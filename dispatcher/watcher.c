@@ -82,20 +82,6 @@ static struct watched *find(const struct watcher *w, int fd)
     return (size_t)fd < w->n_fds ? w->by_fd[fd] : NULL;
 }
 
-static struct watched *enter(struct watcher *w, int fd, bool ours)
-{
-    if ((size_t)fd >= w->n_fds && grow(w, fd) != 0)
-        return NULL;
-    struct watched *s = calloc(1, sizeof *s);
-    if (s == NULL)
-        return NULL;
-    s->watcher = w;
-    s->fd = fd;
-    s->ours = ours;
-    w->by_fd[fd] = s;
-    return s;
-}
-
 static void unwatch(struct watched *s)
 {
     if (s->watched != 0)
@@ -108,6 +94,22 @@ static void drop(struct watched *s)
     unwatch(s);
     s->watcher->by_fd[s->fd] = NULL;
     free(s);
+}
+
+static struct watched *enter(struct watcher *w, int fd, bool ours)
+{
+    if ((size_t)fd >= w->n_fds && grow(w, fd) != 0)
+        return NULL;
+    if (w->by_fd[fd] != NULL)
+        drop(w->by_fd[fd]);
+    struct watched *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->watcher = w;
+    s->fd = fd;
+    s->ours = ours;
+    w->by_fd[fd] = s;
+    return s;
 }
 
 static void on_socket(evutil_socket_t fd, short what, void *argument)
@@ -161,7 +163,9 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *context,
     (void)easy;
     (void)unused;
     if (what == CURL_POLL_REMOVE) {
-        if (s != NULL && s->ours)
+        /* One that is still being connected, and so is watched for room to write, curl closes
+         * without telling; the loop would take the next socket of this number for watched. */
+        if (s != NULL && s->ours && !(s->watched & EV_WRITE))
             s->wanted = 0;
         else if (s != NULL)
             drop(s);

@@ -5,8 +5,9 @@
  * of a socket would cost two system calls a request, so a socket that curl opened through the
  * watcher stays watched while it lies idle in curl's cache; it is dropped from the loop when
  * something happens on it that curl did not ask for, or when curl closes it. Sockets that are
- * not ours (the resolver's) are dropped the moment curl says so, because curl closes them
- * itself. The timer is moved only when curl wants to be called earlier than it would be.
+ * not ours (the resolver's), or not connected yet, are dropped the moment curl says so, because
+ * curl closes them itself. The timer is moved only when curl wants to be called earlier than it
+ * would be.
  *
  * Requests added to the multi handle start from the loop, all of a turn together.
  */
