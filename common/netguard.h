@@ -41,7 +41,8 @@ int netguard_change(struct netguard *guard, const char *allow_networks, bool pro
  * guard's own that lives for ever. */
 const char *netguard_check(const struct netguard *guard, const struct sockaddr *address);
 
-/* The same for an address as text, "127.0.0.1" or "::1". What is no address is refused. */
+/* The same for an address as text, "127.0.0.1" or "::1". What is no address is refused, and so is
+ * one with a zone (fe80::1%eth0): curl tells none, and no network of the settings has one. */
 const char *netguard_check_text(const struct netguard *guard, const char *address);
 
 /* The guard to hold connections to a forward proxy against, whose address hides the service's:

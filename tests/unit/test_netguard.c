@@ -190,6 +190,11 @@ static void judges_an_address_as_text_like_the_same_one_in_binary(void **state)
     assert_string_equal(netguard_check_text(guard, "10.0.0.1 "), "unknown");
     assert_string_equal(netguard_check_text(guard, "localhost"), "unknown");
     netguard_free(guard);
+    /* A zone is not looked at, whatever is allowed: the address alone is what a connection has. */
+    guard = guard_of("fe80::/10");
+    assert_null(netguard_check_text(guard, "fe80::1"));
+    assert_string_equal(netguard_check_text(guard, "fe80::1%eth0"), "unknown");
+    netguard_free(guard);
 }
 
 static void lets_allowed_networks_win(void **state)
