@@ -39,6 +39,7 @@ struct context {
     uint32_t seen_owner; /* this process in there */
     struct suspects suspects;
     int64_t careful_service; /* whose requests go one at a time now; the others wait their turn */
+    bool careful_served;     /* it has sent one, or could have */
     unsigned processes;      /* of the fleet, as the last look found; 0: not known yet */
     /* When the last look at the rules that succeeded began (monotonic ms). */
     int64_t rules_checked_ms;

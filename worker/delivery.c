@@ -353,8 +353,10 @@ static void start_next(struct lane *lane)
     struct job *job = lane->waiting_first;
     struct suspect_key before;
 
-    if (suspects_careful(suspects))
+    if (suspects_careful(suspects)) {
+        lane->ctx->careful_served = true;
         know(job);
+    }
     before = suspects_enter(suspects, job->suspect);
     start_rule(lane);
     suspects_leave(suspects, before);

@@ -359,9 +359,13 @@ static void connect_if_due(struct intake *in, int64_t now)
         connect_later(in, "the connecting thread could not be started");
 }
 
-/* Gives the turn to the next lane that has work. */
+/* Gives the turn to the next lane that has work, when the one that has it could make use of it:
+ * while another one's request is under way it cannot. */
 static void pass_turn(struct intake *in)
 {
+    if (!in->ctx->careful_served)
+        return;
+    in->ctx->careful_served = false;
     for (size_t i = 0; i < in->n_lanes; i++) {
         in->turn = (in->turn + 1) % in->n_lanes;
         if (in->lanes[in->turn]->waiting > 0)
@@ -394,6 +398,8 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
         selection_tick(in->lanes[i], now);
         delivery_pump(in->lanes[i]); /* a rate limit lets more through with time */
     }
+    if (in->ctx->counters.inflight == 0)
+        in->ctx->careful_served = true; /* nothing keeps it, but its own limits */
     if (in->bus && now >= in->bus_tick_at_ms) {
         in->bus_tick_at_ms = now + 1000;
         if (bus_tick(in->bus) < 0)

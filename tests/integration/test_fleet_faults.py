@@ -69,6 +69,23 @@ class Killed(Case):
         hub.fleet.start()
         self.finish(hub, duplicates=2 * UNDER_WAY)
 
+    @shared.long
+    def test_services_take_turns_when_requests_go_one_at_a_time(self):
+        """After a crash that could be of any message: no service waits for the backlog of another to be done."""
+        hub = self.hub(processes=1)
+        for _ in range(2):
+            hub.rule(hub.service(hub.sink.url + "/wait-950", max_concurrency=2), VIEWED)
+        hub.start()
+        for _ in range(16):
+            hub.raw(VIEWED, '{"eventname": "\\\\core\\\\event\\\\course_viewed"}')
+        hub.wait_delivered(4)
+        os.kill(hub.fleet.children()[0], signal.SIGSEGV)
+        before = len(hub.delivered())
+        wait_until(lambda: len(hub.delivered()) >= before + 10, 60, "deliveries of the next process")
+        served = [request["id"].rpartition(":")[2] for request in hub.arrivals[before:before + 10]]
+        # The first four were under way at the crash, and the next one may come before the other service has messages.
+        self.assertTrue(all(one != next_one for one, next_one in zip(served[5:], served[6:])), served)
+
     def test_a_stopped_worker_keeps_nothing_from_the_others(self):
         """SIGSTOP: the supervisor replaces it, the broker gives its messages to the others."""
         hub = self.loaded(settings={"worker": {"watchdog": "3s"}})
