@@ -7,8 +7,11 @@
  * than none. After a failed fetch the old one is left alone for a minute.
  *
  * Documents come through the HTTP transport, with all its safety, or, if the operator allows a
- * folder, from files in it. The service's credentials go along to its own origin only. Who
- * fetches waits for the end of it: the transport uses the service that it came with.
+ * folder, from files in it. Those are read in the event loop, which is bounded: regular files, of
+ * WSDL_MAX_BYTES and WSDL_MAX_DOCUMENTS together, once in max_age_ms. Taking them apart, which all
+ * documents have to go through, takes longer; only a disk that hangs could hold up the loop. The
+ * service's credentials go along to its own origin only. Who fetches waits for the end of it: the
+ * transport uses the service that it came with.
  */
 #ifndef MIH_DISPATCHER_SOAP_STORE_H
 #define MIH_DISPATCHER_SOAP_STORE_H

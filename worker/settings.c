@@ -208,7 +208,8 @@ static const struct conf_setting settings[] = {
      .min = MS(1), .max = MS(INT64_C(30) * 86400),
      .help = "A WSDL older than this is fetched again; until that succeeds, the old one serves."},
     {"soap", "wsdl_folder", CONF_TEXT, FIELD(soap_wsdl_folder), .fallback = "", .check = check_path,
-     .help = "Folder below which file: addresses of WSDLs may be; empty allows none."},
+     .help =
+         "Folder on a local disk below which file: addresses of WSDLs may be; empty allows none."},
     {"soap", "allow_origins", CONF_TEXT, FIELD(soap_allow_origins), .fallback = "",
      .help = "Origins, such as https://schemas.example, that WSDLs of other origins may import "
              "documents from, and whose addresses they may name for calls with credentials."},
