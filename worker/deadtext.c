@@ -6,13 +6,15 @@
 
 void deadtext_strip_endpoint(char *url)
 {
+    size_t end = strcspn(url, "?#");
+    const char *fragment = url + end + strcspn(url + end, "#");
     char *authority;
     char *last_at = NULL;
 
-    url[strcspn(url, "?#")] = '\0';
+    memmove(url + end, fragment, strlen(fragment) + 1);
     authority = strstr(url, "://");
-    authority = authority ? authority + 3 : url;
-    for (char *c = authority; *c && *c != '/'; c++)
+    authority = authority && authority < url + end ? authority + 3 : url;
+    for (char *c = authority; *c && *c != '/' && *c != '#'; c++)
         if (*c == '@')
             last_at = c;
     if (last_at)

@@ -14,7 +14,8 @@ char *deadtext_copy(char *target, const char *text, size_t len, size_t max);
 /* Cuts a text that is UTF-8 to at most max bytes, between two characters. */
 void deadtext_cut(char *text, size_t max);
 
-/* Takes away the query of a URL, its fragment, and what stands before "@" in its authority. */
+/* Takes away the query of a URL and what stands before "@" in its authority. A fragment stays: it
+ * is the operation of SOAP, and no other address has one. */
 void deadtext_strip_endpoint(char *url);
 
 #endif

@@ -467,7 +467,7 @@ class Worker(shared.HubTest):
         self.assertEqual((1, 2), tuple(int(letters[rule]["x-mih-attempt"]) for rule in (divide, broken)))
         row = wait_until(lambda: hub.database.query("SELECT endpoint, payload, http_status, response FROM mdl_local_integrationhub_dlq "
                                                     f"WHERE ruleid = {divide}"), 30, "the dead letter's row")[0]
-        self.assertEqual([f"{server.url}/calculator.wsdl", '{"intA":2,"intB":0}', "500"], [row[0], re.sub(r"\s", "", row[1]), row[2]])
+        self.assertEqual([f"{server.url}/calculator.wsdl#Divide", '{"intA":2,"intB":0}', "500"], [row[0], re.sub(r"\s", "", row[1]), row[2]])
         self.assertEqual({"faultcode": "SOAP-ENV:Client", "faultstring": "Division by zero"}, json.loads(row[3]))
         got = [call for record in server.record() if "calls" in record for call in record["calls"]]
         self.assertEqual([{"intA": 40, "intB": 2}], [call["arguments"][0] for call in got if call["operation"] == "Add"])
