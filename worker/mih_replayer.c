@@ -20,6 +20,7 @@ static const char help[] =
     "       mih-replayer discard WHICH... [OPTION...]          throw them away; the row is kept\n"
     "       mih-replayer reindex [--service S]                 make the table dlq again\n"
     "       mih-replayer list [WHICH...] [--limit N]           what the table dlq has\n"
+    "       mih-replayer withdraw N                            stop the replay of this number\n"
     "       mih-replayer --check-config | --dump-config | --version | --help\n"
     "\n"
     "Which; several narrow it down:\n"
@@ -48,7 +49,7 @@ static const char help[] =
     "again as far as it is known then, and listed by list a little later.\n"
     "\n"
     "Exit codes: 0 done, 69 stopped or failed, 75 interrupted: it goes on by itself, 64 usage,\n"
-    "65 unknown service, 78 configuration.\n";
+    "65 unknown service or replay, or one that has ended, 78 configuration.\n";
 
 static int check_or_dump(const struct replay_command *c, const struct settings *settings)
 {

@@ -291,15 +291,21 @@ static int take_word(struct replay_command *c, const char *word, const struct fa
     } words[] = {{"replay", VERB_REPLAY},
                  {"discard", VERB_DISCARD},
                  {"reindex", VERB_REINDEX},
-                 {"list", VERB_LIST}};
+                 {"list", VERB_LIST},
+                 {"withdraw", VERB_WITHDRAW}};
 
+    if (c->verb == VERB_WITHDRAW && c->replay.id == 0)
+        return read_number(word, INT64_MAX, &c->replay.id) == 0
+                   ? 0
+                   : refuse(f, "withdraw", word, "the number of a replay is accepted");
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(word, words[i].word) == 0 && c->verb == VERB_DAEMON) {
             c->verb = words[i].verb;
             return 0;
         }
     }
-    return refuse(f, "command", word, "replay, discard, reindex or list is accepted, once");
+    return refuse(f, "command", word,
+                  "replay, discard, reindex, list or withdraw is accepted, once");
 }
 
 /* Rows are dropped only after a look at all letters, so reindex takes them all. */
@@ -336,6 +342,8 @@ static int check(const struct replay_command *c, const struct fault *f)
     bool removes = c->verb == VERB_REPLAY || c->verb == VERB_DISCARD;
     int result;
 
+    if (c->verb == VERB_WITHDRAW && (r->id == 0 || filtered || c->all))
+        return refuse(f, "withdraw", "", "the number of a replay, and nothing else, is accepted");
     if (removes && !filtered && !c->all)
         return refuse(f, "no letters are named", "", "say which ones, or --all (see --help)");
     if (filtered && c->all)

@@ -14,6 +14,7 @@ enum replay_verb {
     VERB_DISCARD,
     VERB_REINDEX,
     VERB_LIST,
+    VERB_WITHDRAW, /* the replay of this id */
     VERB_CHECK_CONFIG,
     VERB_DUMP_CONFIG,
     VERB_VERSION,

@@ -152,6 +152,18 @@ int replay_store_start(struct db *db, int64_t id)
                     values, 1, NULL, NULL, NULL);
 }
 
+int replay_store_withdraw(struct db *db, int64_t id)
+{
+    const struct db_value values[] = {db_of_number(id)};
+
+    return db_query(db,
+                    "UPDATE {local_integrationhub_replay} SET state = 'stopped',"
+                    " error = 'withdrawn', timeended = IF(timestarted IS NULL, UNIX_TIMESTAMP(),"
+                    " NULL), timemodified = UNIX_TIMESTAMP() WHERE id = ?"
+                    " AND state IN ('requested', 'running')",
+                    values, 1, NULL, NULL, NULL);
+}
+
 static int count_failed(struct db *db, int64_t id, int64_t *ret_failed)
 {
     const struct db_value values[] = {db_of_number(id)};
@@ -237,29 +249,9 @@ static int on_service(void *context, const struct db_row *row)
     return 0;
 }
 
-/* Also of a service that is gone: its dead letters may still be there. */
 static bool is_number(const char *words)
 {
     return *words && strspn(words, "0123456789") == strlen(words);
-}
-
-int replay_store_service(struct db *db, const char *words, int64_t *ret_id)
-{
-    const struct db_value values[] = {db_of_text(words)};
-    struct service_search found = {0};
-    int r = db_query(db, "SELECT id FROM {local_integrationhub_svc} WHERE name = ?", values, 1,
-                     on_service, &found, NULL);
-
-    if (r < 0)
-        return r;
-    if (is_number(words) && found.n == 0) {
-        found.id = strtoll(words, NULL, 10);
-        found.n = 1;
-    }
-    if (found.n != 1)
-        return 1;
-    *ret_id = found.id;
-    return 0;
 }
 
 struct id_list {
@@ -299,6 +291,39 @@ int replay_store_services(struct db *db, int64_t **ret_ids, size_t *ret_n)
     }
     *ret_ids = list.ids;
     *ret_n = list.n;
+    return 0;
+}
+
+/* Also of a service that is gone: its dead letters may still be there. */
+static int find_id(struct db *db, int64_t id, int64_t *ret_id)
+{
+    int64_t *ids = NULL;
+    size_t n = 0;
+    bool known = false;
+    int r = replay_store_services(db, &ids, &n);
+
+    for (size_t i = 0; i < n; i++)
+        known = known || ids[i] == id;
+    free(ids);
+    if (known)
+        *ret_id = id;
+    return r < 0 ? r : known ? 0 : 1;
+}
+
+int replay_store_service(struct db *db, const char *words, int64_t *ret_id)
+{
+    const struct db_value values[] = {db_of_text(words)};
+    struct service_search found = {0};
+    int r = db_query(db, "SELECT id FROM {local_integrationhub_svc} WHERE name = ?", values, 1,
+                     on_service, &found, NULL);
+
+    if (r < 0)
+        return r;
+    if (is_number(words) && found.n == 0)
+        return find_id(db, strtoll(words, NULL, 10), ret_id);
+    if (found.n != 1)
+        return 1;
+    *ret_id = found.id;
     return 0;
 }
 

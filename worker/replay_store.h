@@ -49,6 +49,10 @@ int replay_store_add(struct db *db, const struct replay *replay, int64_t *ret_id
 /* Running from now on, unless somebody has stopped it; timestarted is that of the first start. */
 int replay_store_start(struct db *db, int64_t id) __attribute__((warn_unused_result));
 
+/* Takes it back: it is not started, or stops as soon as its replayer looks; one that has ended
+ * stays as it is. */
+int replay_store_withdraw(struct db *db, int64_t id) __attribute__((warn_unused_result));
+
 /* Writes matched and moved, counts failed anew, and reads the state, which others may change. */
 int replay_store_progress(struct db *db, struct replay *replay) __attribute__((warn_unused_result));
 
@@ -59,7 +63,8 @@ int replay_store_end(struct db *db, const struct replay *replay, const char *sta
 /* Counts `failed` anew for replays that ended a short time ago: their messages still fail. */
 int replay_store_refresh(struct db *db) __attribute__((warn_unused_result));
 
-/* The id of a service, given its id or its name. 1: none, or several have that name. */
+/* The id of a service, given its name, or its id: also of one that is gone, while it has letters.
+ * 1: none, or several have that name. */
 int replay_store_service(struct db *db, const char *text, int64_t *ret_id)
     __attribute__((warn_unused_result));
 

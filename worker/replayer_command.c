@@ -137,6 +137,32 @@ static int carry_out(struct command *c)
     return strcmp(own->state, "done") == 0 ? EX_OK : EX_UNAVAILABLE;
 }
 
+static int withdraw(struct command *c)
+{
+    struct replay *own = &c->asked->replay;
+    char number[32];
+    int r = replay_store_withdraw(c->r.db, own->id);
+
+    snprintf(number, sizeof number, "%" PRId64, own->id);
+    if (r == 0)
+        r = replay_store_read(c->r.db, own->id, own);
+    if (r < 0)
+        return fail("the replay cannot be withdrawn", db_reason(c->r.db), EX_UNAVAILABLE);
+    if (r == 1)
+        return fail(number, "no replay has this number", EX_DATAERR);
+    if (strcmp(own->state, "stopped") != 0)
+        return fail(number, "this replay has ended already", EX_DATAERR);
+    replay_print_progress(stdout, c->asked->json, own);
+    return EX_OK;
+}
+
+static int obey(struct command *c)
+{
+    if (c->asked->verb == VERB_LIST)
+        return list(c);
+    return c->asked->verb == VERB_WITHDRAW ? withdraw(c) : carry_out(c);
+}
+
 static int find_service(struct command *c)
 {
     int r;
@@ -163,7 +189,7 @@ int replayer_command(const struct settings *settings, struct replay_command *com
     } else {
         code = find_service(&c);
         if (code == 0)
-            code = command->verb == VERB_LIST ? list(&c) : carry_out(&c);
+            code = obey(&c);
     }
     replayer_release(&c.r);
     return code;

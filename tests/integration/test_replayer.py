@@ -315,12 +315,19 @@ class CommandLine(ReplayerTest):
                 (("replay",), 64, "say which ones, or --all"), (("discard",), 64, "say which ones, or --all"),
                 (("replay", "--all", "--rule", 3), 64, "not together"),
                 (("replay", "--rate", "0", "--all"), 64, "a number from 1"), (("replay", "--from", "2026-02-30", "--all"), 64, "a time such as"),
-                (("repaly",), 64, "replay, discard, reindex or list"), (("replay", "--nonsense"), 64, "not known"),
-                (("list", "--service", "nobody"), 65, "no service")):
+                (("repaly",), 64, "replay, discard, reindex, list or withdraw"), (("replay", "--nonsense"), 64, "not known"),
+                (("list", "--service", "nobody"), 65, "nobody: no service"), (("list", "--service", "424242"), 65, "424242: no service"),
+                (("discard", "--service", "0"), 65, "0: no service"),
+                (("withdraw", "424242"), 65, "424242: no replay"), (("withdraw",), 64, "the number of a replay"),
+                (("withdraw", "x"), 64, "the number of a replay"), (("withdraw", "1", "--all"), 64, "nothing else")):
             with self.subTest(arguments=arguments):
                 status, result, _ = self.run_replayer(hub, *arguments)
                 self.assertEqual(code, status)
                 self.assertIn(words, result["stderr"])
+        for state, code in (("requested", 0), ("done", 65)):
+            replay = replays.ask(hub, state=state)
+            status, result, _ = self.run_replayer(hub, "withdraw", replay)
+            self.assertEqual((code, "stopped" if code == 0 else "done"), (status, replays.row(hub, replay)[0]), result)
         status, _, errors = guard.run([fleet.program("mih-replayer"), "--check-config"], env={"MIH_DEADLETTERS_MAX_NUMBER": "0"})
         self.assertEqual((78, True), (status, b"max_number" in errors))
 
@@ -555,7 +562,7 @@ class Daemon(DaemonTest):
         self.assert_order(ids[1:], self.dead(hub, service))
 
     def test_it_stops_after_so_many_failures_and_on_request(self):
-        """stopafter counts the rows that are dead again; a row that is set to stopped stops, too; the rest stays in order."""
+        """stopafter counts the rows that are dead again; a row that is withdrawn stops, too; the rest stays in order."""
         hub, service = self.ready()
         ids = self.letters(hub, service, 400)
         self.daemon(hub)
@@ -570,7 +577,8 @@ class Daemon(DaemonTest):
         self.assert_order(ids[len(moved):], self.dead(hub, service))
         replay = self.ask(hub, serviceid=service, rate=20)
         wait_until(lambda: int(self.row(hub, replay)[2]) >= 1, 20, "the first to be moved")
-        hub.database.query(f"UPDATE mdl_local_integrationhub_replay SET state = 'stopped' WHERE id = {replay}")
+        status, result, _ = self.run_replayer(hub, "withdraw", replay)
+        self.assertEqual((0, "stopped"), (status, result["state"]))
         wait_until(lambda: self.row(hub, replay)[4] == "stopped on request", 20, "the end")
         moved = self.ids(self.waiting(hub, service))
         self.assert_order(ids[len(moved):], self.dead(hub, service))

@@ -273,6 +273,10 @@ static void what_could_hit_more_than_was_meant_is_refused(void **state)
         {{"x", "replay", "--mode", "as-is", NULL}, "sent or render"},
         {{"x", "replay", "--rule", NULL}, "missing"},
         {{"x", "replay", "--from=20", "--to=10", NULL}, "before --from"},
+        {{"x", "withdraw", NULL}, "the number of a replay"},
+        {{"x", "withdraw", "0", NULL}, "the number of a replay"},
+        {{"x", "withdraw", "1", "2", NULL}, "once"},
+        {{"x", "withdraw", "1", "--rule", "5", NULL}, "nothing else"},
     };
 
     (void)state;
