@@ -34,7 +34,7 @@ use local_integrationhub\service\registry as services;
 $help = <<<'TEXT'
 Makes, changes and lists the rules of Moodle Integration Hub.
 
-    rule.php --list [--json]
+    rule.php --list [--service=NAME] [--json]
     rule.php --add=EVENT --service=NAME [fields]
     rule.php --update=ID [fields]
     rule.php --enable=ID | --disable=ID | --delete=ID
@@ -81,7 +81,8 @@ cli::run(function () use ($options, $fields): void {
     if ($action === 'list') {
         $columns = ['id', 'eventname', 'serviceid', 'http_method', 'endpoint', 'enabled', 'payload_template', 'filter',
             'disabledreason'];
-        cli::table(registry::get_all_rules(), $columns, (bool) $options['json']);
+        $rules = array_filter(registry::get_all_rules(), fn($rule) => in_array($data->serviceid ?? null, [null, $rule->serviceid]));
+        cli::table($rules, $columns, (bool) $options['json']);
         return;
     }
     $what = cli::argument($action, $what);
