@@ -39,6 +39,15 @@ CREATE TABLE mdl_local_integrationhub_svc (
   signing_secret_old LONGTEXT COLLATE utf8mb4_unicode_ci,
   soap_version VARCHAR(5) COLLATE utf8mb4_unicode_ci,
   soap_headers LONGTEXT COLLATE utf8mb4_unicode_ci,
+  ip_whitelist LONGTEXT COLLATE utf8mb4_unicode_ci,
+  hmac_secret LONGTEXT COLLATE utf8mb4_unicode_ci,
+  hmac_algo VARCHAR(20) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'sha256',
+  hmac_header VARCHAR(100) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT 'X-Hub-Signature-256',
+  rate_limit_requests BIGINT(10) NOT NULL DEFAULT 0,
+  rate_limit_window BIGINT(10) NOT NULL DEFAULT 60,
+  inbound_max_bytes BIGINT(10) NOT NULL DEFAULT 0,
+  inbound_window MEDIUMINT(5) NOT NULL DEFAULT 0,
+  inbound_open TINYINT(1) NOT NULL DEFAULT 0,
   PRIMARY KEY (id),
   UNIQUE KEY mdl_locaintesvc_nam_uix (name)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
@@ -268,3 +277,14 @@ CREATE TABLE mdl_local_integrationhub_backlog (
   UNIQUE KEY mdl_locainteback_ser_uix (serviceid)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
   COMMENT='What waits at the broker for each service; written by the worker fleet';
+
+CREATE TABLE mdl_local_integrationhub_nonce (
+  id BIGINT(10) NOT NULL auto_increment,
+  serviceid BIGINT(10) NOT NULL,
+  nonce VARCHAR(64) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
+  timestamp BIGINT(10) NOT NULL,
+  timecreated BIGINT(10) NOT NULL DEFAULT 0,
+  PRIMARY KEY (id),
+  UNIQUE KEY mdl_locaintenonc_sernon_uix (serviceid, nonce)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic
+  COMMENT='Inbound calls of late, for rate limits and so that a signed one counts once';

@@ -23,6 +23,7 @@
  */
 
 use local_integrationhub\admin\setting_brokerurl;
+use local_integrationhub\admin\setting_networks;
 use local_integrationhub\admin\setting_number;
 use local_integrationhub\admin\setting_routingname;
 use local_integrationhub\local\config;
@@ -93,5 +94,14 @@ if ($hassiteconfig) {
             ));
         }
         $settings->add($number('dlq_keep_days'));
+
+        $settings->add(new admin_setting_heading('local_integrationhub/gateway', $text('gateway'), $text('gateway_desc')));
+        $settings->add($number('gatewaybudget'));
+        $settings->add(new setting_networks(
+            'local_integrationhub/allownetworks',
+            $text('allownetworks'),
+            $text('allownetworks_desc'),
+            config::DEFAULTS['allownetworks']
+        ));
     }
 }

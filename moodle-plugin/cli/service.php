@@ -65,6 +65,13 @@ Fields:
     --long-retries=0|1     go on trying for days after the last retry (default: 1)
     --paused=0|1           keep its events waiting
     --response-queue=NAME  inbound queue of an AMQP service
+    --ip-list=NETWORKS     who may call webhook.php, separated by commas
+    --hmac-header=NAME     header of the signatures of calls; webhook-signature: Standard Webhooks
+    --hmac-algo=NAME       sha256 (default), sha384 or sha512
+    --inbound-rate=N       most calls in --inbound-rate-window seconds (default: 60); 0: no limit
+    --inbound-max-bytes=N  largest body of a call; 0: 16 MiB
+    --inbound-window=N     seconds that a signed call may be old; 0: 300
+    --inbound-open=0|1     without a token anybody may call (default: 0)
 
 Exit code 0 when done, 1 with a message when not.
 
@@ -93,6 +100,14 @@ $fields = [
     'long-retries' => 'long_retries',
     'paused' => 'paused',
     'response-queue' => 'response_queue',
+    'ip-list' => 'ip_whitelist',
+    'hmac-header' => 'hmac_header',
+    'hmac-algo' => 'hmac_algo',
+    'inbound-rate' => 'rate_limit_requests',
+    'inbound-rate-window' => 'rate_limit_window',
+    'inbound-max-bytes' => 'inbound_max_bytes',
+    'inbound-window' => 'inbound_window',
+    'inbound-open' => 'inbound_open',
 ];
 $options = cli::options(array_merge(
     ['list', 'json', 'add', 'update', 'enable', 'disable', 'delete', 'encrypt', 'token-stdin', 'secret-stdin'],

@@ -32,10 +32,30 @@ $definitions = [
         'simpledata' => true,
         'ttl' => 60,
     ],
+    // The last calls of each service, of which the circuit breaker judges.
+    'breaker_calls' => [
+        'mode' => cache_store::MODE_APPLICATION,
+        'simplekeys' => true,
+        'simpledata' => true,
+        'ttl' => 120,
+    ],
+    // Access tokens of OAuth 2.0, encrypted; each entry says until when it is good.
+    'oauth_tokens' => [
+        'mode' => cache_store::MODE_APPLICATION,
+        'simplekeys' => true,
+        'simpledata' => true,
+    ],
     // The event names that some enabled rule of an enabled service wants, with the time at which they were read.
     'wanted_events' => [
         'mode' => cache_store::MODE_APPLICATION,
         'simplekeys' => true,
         'simpledata' => true,
+    ],
+    // WSDLs and what they import.
+    'wsdl' => [
+        'mode' => cache_store::MODE_APPLICATION,
+        'simplekeys' => true,
+        'simpledata' => true,
+        'ttl' => 3600,
     ],
 ];

@@ -143,5 +143,29 @@ function xmldb_local_integrationhub_upgrade($oldversion) {
         upgrade_plugin_savepoint(true, 2026112506, 'local', 'integrationhub');
     }
 
+    if ($oldversion < 2026112507) {
+        // Some of these are there already where the development branch of 2.0.0 was installed.
+        $inbound = new xmldb_field('inbound_open', XMLDB_TYPE_INTEGER, '1', null, XMLDB_NOTNULL, null, '0', 'inbound_window');
+        $isnew = !$dbman->field_exists(new xmldb_table('local_integrationhub_svc'), $inbound);
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_svc', [
+            new xmldb_field('ip_whitelist', XMLDB_TYPE_TEXT, null, null, null, null, null, 'soap_headers'),
+            new xmldb_field('hmac_secret', XMLDB_TYPE_TEXT, null, null, null, null, null, 'ip_whitelist'),
+            new xmldb_field('hmac_algo', XMLDB_TYPE_CHAR, '20', null, XMLDB_NOTNULL, null, 'sha256', 'hmac_secret'),
+            new xmldb_field('hmac_header', XMLDB_TYPE_CHAR, '100', null, XMLDB_NOTNULL, null, 'X-Hub-Signature-256', 'hmac_algo'),
+            new xmldb_field('rate_limit_requests', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, null, '0', 'hmac_header'),
+            new xmldb_field('rate_limit_window', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, null, '60', 'rate_limit_requests'),
+            new xmldb_field('inbound_max_bytes', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, null, '0', 'rate_limit_window'),
+            new xmldb_field('inbound_window', XMLDB_TYPE_INTEGER, '5', null, XMLDB_NOTNULL, null, '0', 'inbound_max_bytes'),
+            $inbound,
+        ]);
+        if ($isnew) {
+            // Services without a token were open to anybody; they stay so until an administrator closes them.
+            $empty = $DB->sql_compare_text('auth_token', 1) . " = ''";
+            $DB->set_field_select('local_integrationhub_svc', 'inbound_open', 1, "auth_token IS NULL OR $empty");
+        }
+        local_integrationhub_install_missing_table($dbman, 'local_integrationhub_nonce');
+        upgrade_plugin_savepoint(true, 2026112507, 'local', 'integrationhub');
+    }
+
     return true;
 }

@@ -36,4 +36,17 @@ final class change {
             debugging('Integration Hub: hint not sent: ' . $e->getMessage(), DEBUG_DEVELOPER);
         }
     }
+
+    /**
+     * A breaker has changed its state: the fleet looks at the table.
+     *
+     * @param int $serviceid
+     */
+    public static function announce_breaker(int $serviceid): void {
+        try {
+            publisher::instance()->hint('breaker', $serviceid);
+        } catch (\Throwable $e) {
+            debugging('Integration Hub: hint not sent: ' . $e->getMessage(), DEBUG_DEVELOPER);
+        }
+    }
 }

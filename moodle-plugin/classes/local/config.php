@@ -48,6 +48,8 @@ final class config {
         'max_log_entries' => 500,
         'latest_events_limit' => 50,
         'dlq_keep_days' => 30,
+        'gatewaybudget' => 30,
+        'allownetworks' => '',
     ];
 
     /** Smallest and largest value of the numbers. */
@@ -56,6 +58,7 @@ final class config {
         'confirmbudget' => [5, 10000],
         'cooloff' => [1, 3600],
         'dlq_keep_days' => [1, 3650],
+        'gatewaybudget' => [1, 600],
     ];
 
     /**

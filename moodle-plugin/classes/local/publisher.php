@@ -163,6 +163,29 @@ final class publisher {
     }
 
     /**
+     * A message that is no event of Moodle's: it is kept or published as a wanted event is. Inside a transaction only its row is
+     * written, so that rolled-back work leaves nothing; the relay publishes it after the commit.
+     *
+     * @param message $message
+     */
+    public function submit(message $message): void {
+        global $DB;
+        $wait = !config::has_broker() || $DB->is_transaction_started();
+        if ($wait || config::is_safe()) {
+            outbox::add($message);
+        }
+        if ($wait) {
+            return;
+        }
+        $this->collected[] = $message;
+        $this->bytes += strlen($message->body);
+        $this->watch();
+        if ($this->is_due()) {
+            $this->flush();
+        }
+    }
+
+    /**
      * Whether what is collected should be published now and not at the end of the request.
      *
      * @return bool
@@ -319,11 +342,21 @@ final class publisher {
      * Tells the worker fleet that services or rules have changed; it looks by itself every two seconds.
      */
     public function hint_configuration(): void {
+        $this->hint('hint', 'configuration');
+    }
+
+    /**
+     * Tells the worker fleet something; while the broker is left alone nothing is said.
+     *
+     * @param string $what
+     * @param int|string $value
+     */
+    public function hint(string $what, $value): void {
         $pause = config::number('cooloff');
         if (!config::has_broker() || $this->cooloff->active($pause)) {
             return;
         }
-        $error = $this->broker->hint(json_encode(['hint' => 'configuration']));
+        $error = $this->broker->hint(json_encode([$what => $value]));
         if ($error === null) {
             $this->cooloff->end();
         } else {

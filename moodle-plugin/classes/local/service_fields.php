@@ -16,6 +16,9 @@
 
 namespace local_integrationhub\local;
 
+use local_integrationhub\local\gateway\network;
+use local_integrationhub\local\inbound\signed;
+
 /**
  * The fields of a service: defaults and what is accepted.
  *
@@ -37,7 +40,7 @@ final class service_fields {
     public const SOAPVERSIONS = [null, '1.1', '1.2'];
 
     /** Fields that hold secrets. */
-    public const SECRETS = ['auth_token', 'client_cert', 'signing_secret', 'signing_secret_old'];
+    public const SECRETS = ['auth_token', 'client_cert', 'signing_secret', 'signing_secret_old', 'hmac_secret'];
 
     /** Texts that may be missing: longest value. */
     private const TEXTS = [
@@ -51,6 +54,9 @@ final class service_fields {
         'signing_secret' => 1000,
         'signing_secret_old' => 1000,
         'soap_headers' => 65536,
+        'ip_whitelist' => 65536,
+        'hmac_secret' => 1000,
+        'hmac_header' => 100,
     ];
 
     /** Numbers: smallest and largest value. */
@@ -64,6 +70,11 @@ final class service_fields {
         'rate_limit' => [0, 99999],
         'long_retries' => [0, 1],
         'paused' => [0, 1],
+        'rate_limit_requests' => [0, 999999999],
+        'rate_limit_window' => [1, 86400],
+        'inbound_max_bytes' => [0, 16777216],
+        'inbound_window' => [0, 86400],
+        'inbound_open' => [0, 1],
     ];
 
     /**
@@ -73,7 +84,8 @@ final class service_fields {
      */
     public static function names(): array {
         return array_merge(
-            ['name', 'type', 'base_url', 'auth_type', 'auth_token', 'response_queue', 'enabled', 'body_type', 'soap_version'],
+            ['name', 'type', 'base_url', 'auth_type', 'auth_token', 'response_queue', 'enabled'],
+            ['body_type', 'soap_version', 'hmac_algo'],
             array_keys(self::TEXTS),
             array_keys(self::NUMBERS)
         );
@@ -102,6 +114,13 @@ final class service_fields {
             'paused' => 0,
             'body_type' => 'json',
             'soap_version' => null,
+            'hmac_algo' => 'sha256',
+            'hmac_header' => 'X-Hub-Signature-256',
+            'rate_limit_requests' => 0,
+            'rate_limit_window' => 60,
+            'inbound_max_bytes' => 0,
+            'inbound_window' => 0,
+            'inbound_open' => 0,
         ] + array_fill_keys(array_keys(self::TEXTS), null);
     }
 
@@ -132,6 +151,8 @@ final class service_fields {
         self::validate_choice($values, 'auth_type', self::AUTHTYPES);
         self::validate_choice($values, 'body_type', self::BODYTYPES);
         self::validate_choice($values, 'soap_version', self::SOAPVERSIONS);
+        self::validate_choice($values, 'hmac_algo', signed::ALGORITHMS);
+        self::validate_inbound($values);
         foreach (array_intersect_key(self::TEXTS, $values) as $name => $max) {
             if (\core_text::strlen((string) $values[$name]) > $max) {
                 throw new \moodle_exception('error_too_long', 'local_integrationhub', '', ['name' => $name, 'max' => $max]);
@@ -146,6 +167,22 @@ final class service_fields {
         if (array_key_exists('base_url', $values) || array_key_exists('type', $values)) {
             $url = $values['base_url'] ?? $old->base_url ?? '';
             self::validate_url((string) $url, (string) ($values['type'] ?? $old->type ?? 'rest'));
+        }
+    }
+
+    /**
+     * Refuses what would turn every inbound call away.
+     *
+     * @param array $values
+     * @throws \moodle_exception
+     */
+    private static function validate_inbound(array $values): void {
+        $fault = network::first_fault((string) ($values['ip_whitelist'] ?? ''));
+        if ($fault !== null) {
+            throw new \moodle_exception('error_networks', 'local_integrationhub', '', $fault);
+        }
+        if (array_key_exists('hmac_header', $values) && !preg_match('~^[A-Za-z0-9-]{1,100}$~D', (string) $values['hmac_header'])) {
+            throw new \moodle_exception('error_hmac_header', 'local_integrationhub');
         }
     }
 

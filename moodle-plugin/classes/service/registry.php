@@ -133,7 +133,7 @@ class registry {
     public static function delete_service(int $id): bool {
         global $DB;
         $transaction = $DB->start_delegated_transaction();
-        foreach (['cb', 'log', 'rules', 'dlq', 'stat', 'backlog'] as $table) {
+        foreach (['cb', 'log', 'rules', 'dlq', 'stat', 'backlog', 'nonce'] as $table) {
             $DB->delete_records('local_integrationhub_' . $table, ['serviceid' => $id]);
         }
         $done = $DB->delete_records(self::TABLE, ['id' => $id]);

@@ -17,9 +17,10 @@
 namespace local_integrationhub\task;
 
 use local_integrationhub\local\config;
+use local_integrationhub\local\inbound\limits;
 
 /**
- * Deletes the rows of dead letters that are settled: delivered, discarded or dropped.
+ * Deletes the rows of dead letters that are settled: delivered, discarded or dropped; and old notes of inbound calls.
  *
  * The worker fleet may not delete rows, so that nobody who gets hold of its account can hide a failure.
  *
@@ -28,6 +29,9 @@ use local_integrationhub\local\config;
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 class cleanup_task extends \core\task\scheduled_task {
+    /** Seconds after which a note of an inbound call is of no use: longer than any window that a service may have. */
+    private const NONCEAGE = 2 * DAYSECS;
+
     /**
      * Name for people.
      *
@@ -45,5 +49,6 @@ class cleanup_task extends \core\task\scheduled_task {
         $before = time() - config::number('dlq_keep_days') * DAYSECS;
         $select = "state NOT IN ('dead', 'replayed') AND timemodified < :before";
         $DB->delete_records_select('local_integrationhub_dlq', $select, ['before' => $before]);
+        limits::forget(self::NONCEAGE);
     }
 }

@@ -16,17 +16,27 @@
 
 namespace local_integrationhub\task;
 
+use local_integrationhub\local\gateway\secrets;
+use local_integrationhub\local\inbound\response_queue;
+
 /**
  * Takes messages from the services' response queues.
  *
- * Kept from 2.0.0, whose consumer never worked, so that a schedule that an administrator has changed stays through the
- * upgrade. This version takes nothing from those queues, and says so: what lies in them stays there.
+ * The class is that of 2.0.0, whose consumer never worked, so that a schedule that an administrator has changed stays through
+ * the upgrade. A service whose broker is away does not keep the others waiting for longer than its time-out, nor from being
+ * served.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 class consume_responses_task extends \core\task\scheduled_task {
+    /** Most messages of a service in one run. */
+    private const MOST = 1000;
+
+    /** Seconds for one service in one run: the task is started every minute. */
+    private const SECONDS = 20;
+
     /**
      * Name for people.
      *
@@ -37,14 +47,23 @@ class consume_responses_task extends \core\task\scheduled_task {
     }
 
     /**
-     * Names the queues that are left alone.
+     * Takes what is there.
      */
     public function execute() {
         global $DB;
-        $select = $DB->sql_isnotempty('local_integrationhub_svc', 'response_queue', true, false) . ' AND enabled = 1';
-        $services = $DB->get_records_select('local_integrationhub_svc', $select, null, 'name', 'id, name, response_queue');
-        foreach ($services as $service) {
-            mtrace(get_string('task_consume_later', 'local_integrationhub', $service));
+        $hasqueue = $DB->sql_isnotempty('local_integrationhub_svc', 'response_queue', true, false);
+        $select = "$hasqueue AND enabled = 1 AND type = 'amqp'";
+        foreach ($DB->get_records_select('local_integrationhub_svc', $select, null, 'name') as $service) {
+            $queue = new response_queue($service);
+            $a = ['queue' => $service->response_queue, 'service' => $service->name];
+            try {
+                $queue->consume(self::MOST, microtime(true) + self::SECONDS);
+            } catch (\Exception $e) {
+                $a['error'] = secrets::mask($e->getMessage(), $service);
+                mtrace(get_string('task_consume_failed', 'local_integrationhub', $a));
+            }
+            $a += ['handled' => $queue->handled, 'rejected' => $queue->rejected];
+            mtrace(get_string('task_consume_done', 'local_integrationhub', $a));
         }
     }
 }

@@ -14,24 +14,26 @@
 // You should have received a copy of the GNU General Public License
 // along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
 
+namespace local_integrationhub\admin;
+
+use local_integrationhub\local\gateway\network;
+
 /**
- * What Moodle does not do by itself when the plugin is uninstalled.
+ * A list of networks.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
-
-/**
- * Drops the table that only the development branch of 2.0.0 had: install.xml does not know it.
- *
- * @return bool
- */
-function xmldb_local_integrationhub_uninstall() {
-    global $DB;
-    $table = new xmldb_table('local_integrationhub_nonce');
-    if ($DB->get_manager()->table_exists($table)) {
-        $DB->get_manager()->drop_table($table);
+class setting_networks extends \admin_setting_configtext {
+    /**
+     * Refuses an entry that is no network.
+     *
+     * @param string $data
+     * @return mixed true or the error
+     */
+    public function validate($data) {
+        $fault = network::first_fault((string) $data);
+        return $fault === null ? true : get_string('error_networks', 'local_integrationhub', s($fault));
     }
-    return true;
 }

@@ -1,0 +1,117 @@
+<?php
+// This file is part of Moodle - https://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
+
+namespace local_integrationhub\local\inbound;
+
+use local_integrationhub\local\gateway\network;
+
+/**
+ * Who may call, and how often.
+ *
+ * @package    local_integrationhub
+ * @copyright  2026 Moodle Integration Hub contributors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+final class limits {
+    /** Table of what was seen of late: ids of signed calls, and calls of services with a rate limit. */
+    public const TABLE = 'local_integrationhub_nonce';
+
+    /** What the entries of calls begin with; no id of a signed call does. */
+    private const RATE = 'rate-';
+
+    /**
+     * Refuses a call from an address that is not in the service's list.
+     *
+     * @param \stdClass $service
+     * @param string $address
+     * @throws refusal
+     */
+    public static function require_address(\stdClass $service, string $address): void {
+        $networks = network::parse_list((string) $service->ip_whitelist);
+        if (!$networks) {
+            return;
+        }
+        $bytes = network::bytes($address);
+        if ($bytes === null || !network::any_holds($networks, $bytes)) {
+            throw new refusal(403, 'webhook_address_refused', null, true);
+        }
+    }
+
+    /**
+     * Refuses a call when there were too many of late.
+     *
+     * @param \stdClass $service
+     * @throws refusal
+     */
+    public static function require_rate(\stdClass $service): void {
+        global $DB;
+        $most = (int) $service->rate_limit_requests;
+        if ($most <= 0) {
+            return;
+        }
+        $since = time() - max(1, (int) $service->rate_limit_window);
+        $like = $DB->sql_like('nonce', ':rate');
+        $recent = ['serviceid' => $service->id, 'rate' => self::RATE . '%', 'since' => $since];
+        if ($DB->count_records_select(self::TABLE, "serviceid = :serviceid AND $like AND timestamp > :since", $recent) >= $most) {
+            throw new refusal(429, 'webhook_too_many');
+        }
+        self::remember((int) $service->id, self::RATE . bin2hex(random_bytes(16)));
+        $DB->delete_records_select(self::TABLE, "serviceid = :serviceid AND $like AND timestamp <= :since", $recent);
+    }
+
+    /**
+     * Notes an id, once.
+     *
+     * @param int $serviceid
+     * @param string $id
+     * @return bool false: it was noted before
+     */
+    public static function remember(int $serviceid, string $id): bool {
+        global $DB;
+        $row = (object) ['serviceid' => $serviceid, 'nonce' => $id, 'timestamp' => time(), 'timecreated' => time()];
+        if ($DB->record_exists(self::TABLE, ['serviceid' => $serviceid, 'nonce' => $id])) {
+            return false;
+        }
+        try {
+            $DB->insert_record(self::TABLE, $row, false);
+        } catch (\dml_write_exception $e) {
+            // Of two at the same moment the database takes one.
+            return false;
+        }
+        return true;
+    }
+
+    /**
+     * Forgets an id: its call could not be handled, and may come again.
+     *
+     * @param int $serviceid
+     * @param string $id
+     */
+    public static function release(int $serviceid, string $id): void {
+        global $DB;
+        $DB->delete_records(self::TABLE, ['serviceid' => $serviceid, 'nonce' => $id]);
+    }
+
+    /**
+     * Deletes what is so old that no call can be refused because of it.
+     *
+     * @param int $seconds
+     */
+    public static function forget(int $seconds): void {
+        global $DB;
+        $DB->delete_records_select(self::TABLE, 'timecreated < ?', [time() - $seconds]);
+    }
+}
