@@ -22,11 +22,33 @@ use local_integrationhub\local\gateway\request_log;
 /**
  * What a service has sent becomes an event of Moodle and a row of the log.
  *
+ * Core catches exceptions of observers, and no errors: after one of these it dispatches nothing more in the same process, and
+ * says nothing. So nothing more is handled here, either.
+ *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 class webhook_handler {
+    /** @var bool whether core dispatches nothing any more in this process */
+    private static $disturbed = false;
+
+    /**
+     * Whether events that are raised now would reach nobody.
+     *
+     * @return bool
+     */
+    public static function is_disturbed(): bool {
+        return self::$disturbed;
+    }
+
+    /**
+     * Says that core dispatches events again, in tests.
+     */
+    public static function reset(): void {
+        self::$disturbed = false;
+    }
+
     /**
      * Raises the event.
      *
@@ -37,6 +59,9 @@ class webhook_handler {
      */
     public static function handle(\stdClass $service, array $payload, string $source = 'webhook'): array {
         try {
+            if (self::$disturbed) {
+                throw new \moodle_exception('webhook_error', 'local_integrationhub');
+            }
             webhook_received::create([
                 'context' => \context_system::instance(),
                 'other' => [
@@ -47,6 +72,7 @@ class webhook_handler {
                 ],
             ])->trigger();
         } catch (\Throwable $e) {
+            self::$disturbed = self::$disturbed || $e instanceof \Error;
             request_log::inbound($service, $source, $e->getMessage());
             return ['success' => false, 'error' => $e->getMessage()];
         }

@@ -140,7 +140,7 @@ final class mih_test extends \advanced_testcase {
         $this->assertSame([500, 'HTTP 500', 4], [$response->httpstatus, $response->error, $response->attempts]);
         $record = $this->stub->record();
         $this->assertCount(4, $record);
-        $this->assertCount(1, array_unique(array_column($record, 'id')));
+        $this->assertCount(1, array_unique(array_column($record, 'webhook_id')));
         $log = $this->log();
         $this->assertCount(1, $log);
         $this->assertEquals([4, 500, 0, 'HTTP 500'], [$log[0]->attempt_count, $log[0]->http_status, $log[0]->success,
@@ -305,7 +305,8 @@ final class mih_test extends \advanced_testcase {
         $this->assertTrue(mih::request('erp', '/guarded')->is_ok());
         $this->assertTrue(mih::request('erp', '/guarded')->is_ok());
         $this->assertCount(1, $this->requests('/token'));
-        file_get_contents($this->stub->url . '/revoke');
+        $this->service(['name' => 'other']);
+        mih::request('other', '/revoke');
         $response = mih::request('erp', '/guarded');
         $this->assertSame([true, 1], [$response->is_ok(), $response->attempts]);
         $this->assertCount(2, $this->requests('/token'));

@@ -138,7 +138,7 @@ final class soap_client extends \SoapClient {
      * @return bool
      */
     public function answer_is_fault(): bool {
-        return $this->outcome !== null && (bool) preg_match('~<(\w+:)?Fault[\s>/]~', (string) $this->outcome->body);
+        return $this->outcome !== null && (bool) preg_match('~<([\w.-]+:)?Fault[\s>/]~', (string) $this->outcome->body);
     }
 
     /**
@@ -158,7 +158,7 @@ final class soap_client extends \SoapClient {
     private function is_envelope(): bool {
         $body = (string) $this->outcome->body;
         return strlen($body) <= self::MAXANSWER && stripos($body, '<!DOCTYPE') === false
-            && (bool) preg_match('~<(\w+:)?Envelope[\s>]~', substr($body, 0, 2000));
+            && (bool) preg_match('~<([\w.-]+:)?Envelope[\s>]~', substr($body, 0, 2000));
     }
 
     /**

@@ -72,13 +72,11 @@ final class response_queue {
         $channel = amqp_helper::ensure_queue($channel, $this->service->response_queue);
         $queue = amqp_helper::queue($channel, $this->service->response_queue);
         try {
-            $failed = false;
-            for ($i = 0; $i < $most && !$failed && microtime(true) < $until; $i++) {
+            for ($i = 0; $i < $most && microtime(true) < $until && !webhook_handler::is_disturbed(); $i++) {
                 $envelope = $queue->get(AMQP_NOPARAM);
-                if (!$envelope) {
+                if (!$envelope || !$this->settle($queue, $envelope)) {
                     break;
                 }
-                $failed = !$this->settle($queue, $envelope);
             }
         } finally {
             $channel->getConnection()->disconnect();
