@@ -32,6 +32,8 @@ require_once(__DIR__ . '/../fixtures/http_stub.php');
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  * @covers     \local_integrationhub\transport\soap
  * @covers     \local_integrationhub\local\gateway\soap_client
+ * @covers     \local_integrationhub\local\gateway\soap_headers
+ * @covers     \local_integrationhub\local\gateway\placeholders
  * @covers     \local_integrationhub\local\gateway\wsdl_loader
  */
 final class soap_test extends \advanced_testcase {
@@ -156,6 +158,73 @@ final class soap_test extends \advanced_testcase {
             $this->assertSame('mö<&', $user);
             $digest = base64_encode(sha1(base64_decode($nonce) . $created . 'p<ss', true));
             $this->assertSame($type === 'wsse' ? $digest : 'p<ss', $password);
+        }
+    }
+
+    /**
+     * The elements of a name in what the server was sent.
+     *
+     * @param string $namespace
+     * @param string $name
+     * @return \DOMElement[]
+     */
+    private function sent(string $namespace, string $name): array {
+        $document = new \DOMDocument();
+        $document->loadXML($this->last()['xml']);
+        return iterator_to_array($document->getElementsByTagNameNS($namespace, $name), false);
+    }
+
+    public function test_the_services_own_headers_are_sent(): void {
+        $this->service('calculator.wsdl', ['soap_headers' => '{
+            "Caller": {"name": "{{who.name}} & co", "level": {{intA}}, "@mustUnderstand": true},
+            "{urn:other}Trace": {"a": [1, {"@b": "{{intB}}", "_": "x"}, null], "@kind": "<k>"},
+            "{urn:other}Id": "{{nobody}}"}']);
+        $response = mih::request('soap', '/Add', ['intA' => 1, 'intB' => 2, 'who' => ['name' => 'mö"<']]);
+        $this->assertNull($response->error);
+        $call = $this->last()['calls'][0];
+        $this->assertSame('header Caller', $call['operation']);
+        $this->assertEquals(['name' => 'mö"< & co', 'level' => 1], $call['arguments'][0]);
+        [$caller] = $this->sent('urn:mih:calculator', 'Caller');
+        $this->assertSame('1', $caller->getAttributeNS('http://schemas.xmlsoap.org/soap/envelope/', 'mustUnderstand'));
+        [$trace] = $this->sent('urn:other', 'Trace');
+        $this->assertSame('<k>', $trace->getAttribute('kind'));
+        [$first, $second, $third] = $this->sent('urn:other', 'a');
+        $this->assertSame(['1', 'x', '2'], [$first->textContent, $second->textContent, $second->getAttribute('b')]);
+        $this->assertSame('true', $third->getAttributeNS('http://www.w3.org/2001/XMLSchema-instance', 'nil'));
+        $this->assertSame('', $this->sent('urn:other', 'Id')[0]->textContent);
+    }
+
+    /**
+     * What cannot be made a header.
+     *
+     * @return array[]
+     */
+    public static function bad_headers(): array {
+        return [
+            ['{"Nobody": 1}', 'Nobody: the WSDL has no such element, or several: write {namespace}name'],
+            ['{"{urn:x}a b": 1}', 'a b: it is no name that an XML element can have'],
+            ['{"{urn:x}a": {"@b c": 1}}', 'b c: it is no name that an XML element can have'],
+            ['[1]', 'not a JSON object'],
+            ['{"a": ', 'not a JSON object'],
+            ['{"{urn:x}a": [1]}', 'a: it is nested too deeply, or an array of arrays'],
+            ['{"{urn:x}a": "\\u0001"}', 'a value holds a character that XML cannot hold'],
+            ['{"{urn:x}a": {"@b": {}}}', 'an attribute or a text is an object'],
+            ['{"{urn:x}a": "{{b|upper}}"}', 'filters work in rules only'],
+        ];
+    }
+
+    /**
+     * Nothing is sent when a header cannot be made.
+     *
+     * @dataProvider bad_headers
+     * @param string $headers
+     * @param string $why
+     */
+    public function test_headers_that_cannot_be_made_are_refused(string $headers, string $why): void {
+        $this->service('calculator.wsdl', ['soap_headers' => $headers]);
+        $this->assertSame("policy: SOAP headers: $why", mih::request('soap', '/Add', ['intA' => 1, 'intB' => 2])->error);
+        foreach (file($this->record, FILE_IGNORE_NEW_LINES) as $line) {
+            $this->assertStringNotContainsString('"calls"', $line);
         }
     }
 }

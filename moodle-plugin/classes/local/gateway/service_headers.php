@@ -120,16 +120,7 @@ final class service_headers {
      * @throws refused_exception
      */
     private static function render(string $template, array $payload, string $name): string {
-        $value = preg_replace_callback('~{{\s*([^{}|]*?)\s*}}~', function (array $match) use ($payload): string {
-            $value = $payload;
-            foreach (explode('.', $match[1]) as $key) {
-                $value = is_array($value) ? $value[$key] ?? null : null;
-            }
-            return is_bool($value) ? ($value ? 'true' : 'false') : (is_scalar($value) ? (string) $value : '');
-        }, $template);
-        if (strpos($template, '|') !== false && preg_match('~{{[^{}]*\|~', $template)) {
-            throw new refused_exception("policy: header $name: filters work in rules only");
-        }
+        $value = placeholders::text($template, $payload, "header $name");
         if (preg_match('~[^\t\x20-\x7e]~', $value)) {
             throw new refused_exception("policy: header $name: the value holds a byte that no header may hold");
         }

@@ -39,6 +39,9 @@ final class soap_client extends \SoapClient {
     /** @var string UUID of the request */
     private $id;
 
+    /** @var string[] the WSDL and what it imports */
+    private $documents = [];
+
     /** @var array */
     private $payload = [];
 
@@ -70,18 +73,30 @@ final class soap_client extends \SoapClient {
     }
 
     /**
+     * What the WSDL is made of: it says where the elements of headers belong.
+     *
+     * @param string[] $documents
+     */
+    public function set_documents(array $documents): void {
+        $this->documents = $documents;
+    }
+
+    /**
      * Calls an operation.
      *
      * @param string $operation
      * @param array $payload
      * @return mixed
      * @throws \SoapFault
+     * @throws refused_exception when a header cannot be made
      */
     public function call(string $operation, array $payload) {
         $this->payload = $payload;
         $this->outcome = null;
         $this->trouble = null;
-        return $this->__soapCall($operation, [$payload], null, $this->security());
+        $headers = new soap_headers($this->envelope_namespace(), $this->documents);
+        $own = $headers->make((string) ($this->service->soap_headers ?? ''), $payload);
+        return $this->__soapCall($operation, [$payload], null, array_merge($own, $this->security()));
     }
 
     /**
@@ -172,8 +187,8 @@ final class soap_client extends \SoapClient {
      */
     private function send(string $message, string $location, string $action, int $version): outcome {
         rest_url::require_base($location, 'the address in the WSDL');
-        if (self::host($location) !== self::host($this->service->base_url) && $this->service->auth_type !== 'none') {
-            throw new refused_exception('policy: the WSDL names an address of another host, which would get the credentials');
+        if ($this->has_secrets() && wsdl_loader::origin($location) !== wsdl_loader::origin($this->service->base_url)) {
+            throw new refused_exception('policy: the WSDL names an address of another origin, which would get the credentials');
         }
         $request = new http_request('POST', $location);
         $request->body = $message;
@@ -250,12 +265,12 @@ final class soap_client extends \SoapClient {
     }
 
     /**
-     * The host of a URL.
+     * Whether a message holds what only this service may see.
      *
-     * @param string $url
-     * @return string
+     * @return bool
      */
-    private static function host(string $url): string {
-        return strtolower((string) parse_url($url, PHP_URL_HOST));
+    private function has_secrets(): bool {
+        return $this->service->auth_type !== 'none' || trim((string) ($this->service->soap_headers ?? '')) !== ''
+            || trim((string) ($this->service->headers ?? '')) !== '' || (string) ($this->service->client_cert ?? '') !== '';
     }
 }

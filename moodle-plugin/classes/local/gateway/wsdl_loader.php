@@ -41,8 +41,8 @@ final class wsdl_loader {
     /** @var float seconds */
     private $timeout;
 
-    /** @var int documents fetched or taken from the cache */
-    private $documents = 0;
+    /** @var string[] documents fetched or taken from the cache */
+    private $documents = [];
 
     /** @var int bytes of them */
     private $bytes = 0;
@@ -77,7 +77,9 @@ final class wsdl_loader {
         });
         $errors = libxml_use_internal_errors(true);
         try {
-            return $make($url);
+            $client = $make($url);
+            $client->set_documents($this->documents);
+            return $client;
         } finally {
             libxml_clear_errors();
             libxml_use_internal_errors($errors);
@@ -125,7 +127,7 @@ final class wsdl_loader {
             $this->trouble = outcome::invalid('the WSDL imports a document of another origin');
             return null;
         }
-        if (++$this->documents > self::MAXDOCUMENTS) {
+        if (count($this->documents) >= self::MAXDOCUMENTS) {
             $this->trouble = outcome::invalid('the WSDL imports more than ' . self::MAXDOCUMENTS . ' documents');
             return null;
         }
@@ -144,6 +146,7 @@ final class wsdl_loader {
             $this->trouble = outcome::invalid('the WSDL is larger than ' . self::MAXBYTES . ' bytes');
             return null;
         }
+        $this->documents[] = $text;
         return $text;
     }
 
@@ -179,7 +182,7 @@ final class wsdl_loader {
      * @param string $url
      * @return string|null null when it is no URL of the web
      */
-    private static function origin(string $url): ?string {
+    public static function origin(string $url): ?string {
         $parts = parse_url($url);
         $scheme = strtolower($parts['scheme'] ?? '');
         if (!in_array($scheme, ['http', 'https'], true) || !isset($parts['host'])) {
