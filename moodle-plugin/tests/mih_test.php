@@ -101,6 +101,13 @@ final class mih_test extends \advanced_testcase {
         (new mih_response(true, 200, 'no json', null, 0, 1))->json();
     }
 
+    public function test_the_names_of_1_0_are_still_known(): void {
+        foreach (['gateway' => mih::class, 'gateway_response' => mih_response::class] as $old => $new) {
+            $this->assertSame($new, (new \ReflectionClass("local_integrationhub\\$old"))->getName());
+            $this->assertDebuggingCalled();
+        }
+    }
+
     public function test_d2_every_method_sends_its_json_and_no_credentials_that_nobody_gave(): void {
         $this->service();
         foreach (['POST', 'PUT', 'PATCH', 'DELETE'] as $method) {
