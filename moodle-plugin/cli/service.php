@@ -45,7 +45,8 @@ Fields:
     --type=TYPE            rest, amqp or soap (default: rest)
     --auth=TYPE            none, bearer, apikey, basic, oauth2; of SOAP also wsse, wssetext (default: bearer)
     --token-stdin          read the token, password or client secret from standard input (an argument can be seen by all)
-    --secret-stdin=FIELD   the same of client_cert (PEM: certificate and key), signing_secret or signing_secret_old (whsec_...)
+    --secret-stdin=FIELD   the same of client_cert (PEM: certificate and key), signing_secret, signing_secret_old (whsec_...)
+                           or hmac_secret (of calls to webhook.php)
     --auth-user=NAME       user of basic and wsse, client id of oauth2
     --auth-header=NAME     header of the API key (default: X-API-Key)
     --auth-url=URL         token endpoint of oauth2
