@@ -20,16 +20,20 @@ use core_privacy\local\metadata\collection;
 use core_privacy\local\request\approved_contextlist;
 use core_privacy\local\request\approved_userlist;
 use core_privacy\local\request\contextlist;
+use core_privacy\local\request\transform;
 use core_privacy\local\request\userlist;
 use core_privacy\local\request\writer;
 
 /**
- * What the plugin knows about people: events that wait in the outbox, dead letters, and what it sends to others.
+ * What the plugin knows about people: events that wait in the outbox, deliveries that 2.0.0 had queued, dead letters, the log
+ * of requests, who asked for replays, and what it sends to others.
  *
- * An event concerns its actor (userid), the one it is about (relateduserid) and the one behind a "log in as" (realuserid).
- * A dead letter holds what an administrator's template made of an event; it counts as somebody's when a key of one of
- * these names holds that person's id. A replay names the administrator who asked for it; it is the record of what was
- * sent again or discarded, so that it stays, without the name, when that person's data is deleted.
+ * An event concerns its actor (userid), the one it is about (relateduserid) and the one behind a "log in as" (realuserid);
+ * class people tells whom a text concerns. A row of the log concerns those whom the dead letter of the same message does.
+ *
+ * Deletion: what lies at the broker as a dead letter is discarded there by the worker fleet, which is asked to; its row stays,
+ * emptied, until that is done and the row is cleaned up. A replay names the administrator who asked for it; it is the record
+ * of what was sent again or discarded, so that it stays, without the name.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -39,17 +43,23 @@ class provider implements
     \core_privacy\local\metadata\provider,
     \core_privacy\local\request\core_userlist_provider,
     \core_privacy\local\request\plugin\provider {
-    /** Tables with events: column of the JSON text by table. */
+    /** Tables whose rows are about people: the column that tells whom, and those that are exported. */
     private const TABLES = [
-        'local_integrationhub_outbox' => 'payload',
-        'local_integrationhub_dlq' => 'payload',
+        'local_integrationhub_outbox' => ['payload', ['eventname', 'payload', 'timecreated']],
+        'local_integrationhub_dlq' => [
+            'payload', ['eventname', 'payload', 'timecreated', 'endpoint', 'error_message', 'response', 'state'],
+        ],
+        'task_adhoc' => ['customdata', ['customdata', 'nextruntime']],
     ];
+
+    /** Dead letters. */
+    private const DEAD = 'local_integrationhub_dlq';
 
     /** Who asked for a replay of dead letters. */
     private const REPLAYS = 'local_integrationhub_replay';
 
-    /** Keys that name a person. */
-    private const KEYS = ['userid', 'relateduserid', 'realuserid'];
+    /** Tasks of 2.0.0, of all those in Moodle's table. */
+    private const TASK = '\local_integrationhub\task\dispatch_event_task';
 
     /**
      * Says what is stored and sent.
@@ -64,15 +74,18 @@ class provider implements
             'timecreated' => 'privacy:metadata:events:timecreated',
         ];
         $collection->add_database_table('local_integrationhub_outbox', $event, 'privacy:metadata:outbox');
-        $collection->add_database_table('local_integrationhub_dlq', $event + [
+        $collection->add_database_table(self::DEAD, $event + [
             'endpoint' => 'privacy:metadata:dlq:endpoint',
             'response' => 'privacy:metadata:dlq:response',
         ], 'privacy:metadata:dlq');
-        $collection->add_database_table('local_integrationhub_replay', [
+        $task = ['customdata' => 'privacy:metadata:events:payload'];
+        $collection->add_database_table('task_adhoc', $task, 'privacy:metadata:tasks');
+        $collection->add_database_table(self::REPLAYS, [
             'userid' => 'privacy:metadata:replay:userid',
             'action' => 'privacy:metadata:replay:action',
             'timecreated' => 'privacy:metadata:replay:timecreated',
         ], 'privacy:metadata:replay');
+        $collection->add_external_location_link('broker', $event, 'privacy:metadata:broker');
         $collection->add_external_location_link('external_services', [
             'userid' => 'privacy:metadata:external_services:userid',
             'courseid' => 'privacy:metadata:external_services:courseid',
@@ -97,7 +110,7 @@ class provider implements
             return $list;
         }
         foreach (array_keys(self::TABLES) as $table) {
-            foreach (self::rows($table, [$userid]) as $ignored) {
+            foreach (self::rows($table, self::users([$userid])) as $ignored) {
                 $list->add_system_context();
                 return $list;
             }
@@ -116,14 +129,19 @@ class provider implements
             return;
         }
         $ids = [];
-        foreach (self::TABLES as $table => $column) {
-            $rows = $DB->get_recordset($table, null, '', 'id, ' . $column);
-            foreach ($rows as $row) {
-                $ids += array_fill_keys(self::people((string) $row->$column), 1);
+        $emails = [];
+        foreach (self::TABLES as $table => [$column]) {
+            foreach (self::rows($table) as $row) {
+                $people = new people((string) $row->$column);
+                $ids += array_fill_keys($people->ids(), 1);
+                $emails += array_fill_keys($people->emails(), 1);
             }
-            $rows->close();
         }
         $userlist->add_users(array_keys($ids));
+        foreach (array_chunk(array_keys($emails), 500) as $chunk) {
+            [$insql, $params] = $DB->get_in_or_equal($chunk, SQL_PARAMS_NAMED);
+            $userlist->add_from_sql('id', "SELECT id FROM {user} WHERE LOWER(email) $insql", $params);
+        }
         $userlist->add_from_sql('userid', 'SELECT userid FROM {' . self::REPLAYS . '} WHERE userid IS NOT NULL', []);
     }
 
@@ -138,39 +156,40 @@ class provider implements
         if (!in_array($context->id, $contextlist->get_contextids())) {
             return;
         }
-        $replays = $DB->get_records(self::REPLAYS, ['userid' => $contextlist->get_user()->id], 'id', 'id, action, timecreated');
-        if ($replays) {
-            $export = array_map(function (\stdClass $row): \stdClass {
-                $time = \core_privacy\local\request\transform::datetime($row->timecreated);
-                return (object) ['action' => $row->action, 'timecreated' => $time];
-            }, array_values($replays));
-            writer::with_context($context)->export_data(self::path(self::REPLAYS), (object) ['replays' => $export]);
-        }
-        foreach (array_keys(self::TABLES) as $table) {
-            $events = [];
-            foreach (self::rows($table, [(int) $contextlist->get_user()->id]) as $row) {
-                $events[] = (object) [
-                    'eventname' => $row->eventname,
-                    'payload' => $row->payload,
-                    'timecreated' => \core_privacy\local\request\transform::datetime($row->timecreated),
-                ];
-            }
-            if ($events) {
-                writer::with_context($context)->export_data(self::path($table), (object) ['events' => $events]);
-            }
+        $userid = (int) $contextlist->get_user()->id;
+        $replays = $DB->get_records(self::REPLAYS, ['userid' => $userid], 'id', 'id, action, timecreated');
+        self::export($context, self::REPLAYS, 'replays', $replays, ['action', 'timecreated']);
+        foreach (self::TABLES as $table => [, $columns]) {
+            $rows = iterator_to_array(self::rows($table, self::users([$userid])), false);
+            self::export($context, $table, 'events', $rows, $columns);
         }
     }
 
     /**
-     * Where an export stands.
+     * Writes rows of one table.
      *
+     * @param \context $context
      * @param string $table
-     * @return string[]
+     * @param string $name of the list
+     * @param \stdClass[] $rows
+     * @param string[] $columns
      */
-    private static function path(string $table): array {
-        return array_map(function (string $key): string {
+    private static function export(\context $context, string $table, string $name, array $rows, array $columns): void {
+        if (!$rows) {
+            return;
+        }
+        $list = array_map(function (\stdClass $row) use ($columns): \stdClass {
+            $data = new \stdClass();
+            foreach ($columns as $column) {
+                $istime = $column === 'timecreated' || $column === 'nextruntime';
+                $data->$column = $istime ? transform::datetime((int) $row->$column) : $row->$column;
+            }
+            return $data;
+        }, array_values($rows));
+        $path = array_map(function (string $key): string {
             return get_string($key, 'local_integrationhub');
         }, ['pluginname', 'privacy:path:' . $table]);
+        writer::with_context($context)->export_data($path, (object) [$name => $list]);
     }
 
     /**
@@ -180,12 +199,16 @@ class provider implements
      */
     public static function delete_data_for_all_users_in_context(\context $context) {
         global $DB;
-        if ($context instanceof \context_system) {
-            foreach (array_keys(self::TABLES) as $table) {
-                $DB->delete_records($table);
-            }
-            $DB->set_field_select(self::REPLAYS, 'userid', null, 'userid IS NOT NULL');
+        if (!$context instanceof \context_system) {
+            return;
         }
+        foreach ($DB->get_fieldset_sql('SELECT DISTINCT serviceid FROM {' . self::DEAD . "} WHERE state = 'dead'") as $serviceid) {
+            self::request_discard(['serviceid' => $serviceid]);
+        }
+        $DB->delete_records(self::DEAD);
+        $DB->delete_records('local_integrationhub_outbox');
+        $DB->delete_records('task_adhoc', ['classname' => self::TASK]);
+        $DB->set_field_select(self::REPLAYS, 'userid', null, 'userid IS NOT NULL');
     }
 
     /**
@@ -220,55 +243,78 @@ class provider implements
         foreach ($userids as $userid) {
             $DB->set_field(self::REPLAYS, 'userid', null, ['userid' => $userid]);
         }
+        $users = self::users($userids);
         foreach (array_keys(self::TABLES) as $table) {
-            $ids = [];
-            foreach (self::rows($table, $userids) as $row) {
-                $ids[] = $row->id;
-            }
-            foreach (array_chunk($ids, 500) as $chunk) {
-                $DB->delete_records_list($table, 'id', $chunk);
+            $rows = iterator_to_array(self::rows($table, $users), false);
+            foreach ($rows as $row) {
+                if ($table === self::DEAD && self::is_at_broker($row)) {
+                    self::request_discard(['serviceid' => $row->serviceid, 'messageid' => $row->messageid]);
+                    $empty = ['id' => $row->id, 'payload' => null, 'response' => null, 'error_message' => null, 'endpoint' => null];
+                    $DB->update_record($table, (object) $empty);
+                } else {
+                    $DB->delete_records($table, ['id' => $row->id]);
+                }
             }
         }
+    }
+
+    /**
+     * Whether the broker has what a row tells of. Rows of 2.0.0 have no message.
+     *
+     * @param \stdClass $row of the dead letters
+     * @return bool
+     */
+    private static function is_at_broker(\stdClass $row): bool {
+        return in_array($row->state, ['dead', 'replayed'], true) && (string) $row->messageid !== '';
+    }
+
+    /**
+     * Asks the fleet to discard dead letters at the broker.
+     *
+     * @param array $filter
+     */
+    private static function request_discard(array $filter): void {
+        global $DB;
+        $now = ['timecreated' => time(), 'timemodified' => time()];
+        $DB->insert_record(self::REPLAYS, (object) (['action' => 'discard', 'state' => 'requested'] + $filter + $now));
+    }
+
+    /**
+     * Users with their e-mail addresses, which a deleted one has no longer.
+     *
+     * @param int[] $ids
+     * @return string[] address by id
+     */
+    private static function users(array $ids): array {
+        global $DB;
+        $users = array_fill_keys($ids, '');
+        foreach (array_chunk($ids, 500) as $chunk) {
+            foreach ($DB->get_records_list('user', 'id', $chunk, '', 'id, email') as $user) {
+                $users[$user->id] = $user->email;
+            }
+        }
+        return $users;
     }
 
     /**
      * The rows of a table that concern any of these users, one after the other.
      *
      * @param string $table
-     * @param int[] $userids
+     * @param string[]|null $users e-mail address by id; null: every row
      * @return \Generator
      */
-    private static function rows(string $table, array $userids): \Generator {
+    private static function rows(string $table, ?array $users = null): \Generator {
         global $DB;
-        $column = self::TABLES[$table];
-        $rows = $DB->get_recordset($table);
+        [$column] = self::TABLES[$table];
+        $rows = $DB->get_recordset($table, $table === 'task_adhoc' ? ['classname' => self::TASK] : [], 'id');
         try {
             foreach ($rows as $row) {
-                if (array_intersect($userids, self::people((string) $row->$column))) {
+                if ($users === null || (new people((string) $row->$column))->include_any($users)) {
                     yield $row;
                 }
             }
         } finally {
             $rows->close();
         }
-    }
-
-    /**
-     * The people whom a JSON text names.
-     *
-     * @param string $json
-     * @return int[]
-     */
-    private static function people(string $json): array {
-        $data = json_decode($json, true);
-        $people = [];
-        if (is_array($data)) {
-            array_walk_recursive($data, function ($value, $key) use (&$people): void {
-                if (in_array($key, self::KEYS, true) && is_numeric($value) && $value > 0) {
-                    $people[] = (int) $value;
-                }
-            });
-        }
-        return $people;
     }
 }

@@ -29,8 +29,9 @@ use core_privacy\local\request\writer;
  * @copyright  2026 Moodle Integration Hub contributors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  * @covers     \local_integrationhub\privacy\provider
+ * @covers     \local_integrationhub\privacy\people
  */
-final class provider_test extends \advanced_testcase {
+final class provider_test extends \core_privacy\tests\provider_testcase {
     /** Names of the keys that name a person. */
     private const KEYS = ['userid', 'relateduserid', 'realuserid'];
 
@@ -66,7 +67,7 @@ final class provider_test extends \advanced_testcase {
 
     public function test_metadata_texts_exist(): void {
         $items = provider::get_metadata(new collection('local_integrationhub'))->get_collection();
-        $this->assertCount(4, $items);
+        $this->assertCount(6, $items);
         foreach ($items as $item) {
             foreach (array_merge([$item->get_summary()], $item->get_privacy_fields()) as $key) {
                 $this->assertTrue(get_string_manager()->string_exists($key, 'local_integrationhub'), $key);
@@ -138,5 +139,81 @@ final class provider_test extends \advanced_testcase {
         $this->assertSame([1, 2], $this->left());
         provider::delete_data_for_all_users_in_context($system);
         $this->assertSame([0, 0], $this->left());
+    }
+
+    /**
+     * A dead letter.
+     *
+     * @param string $payload
+     * @param array $values
+     * @return int id
+     */
+    private function dead(string $payload, array $values = []): int {
+        global $DB;
+        $values += ['eventname' => 'x', 'serviceid' => 7, 'payload' => $payload, 'messageid' => 'm', 'timecreated' => 1000,
+            'endpoint' => '/secret', 'response' => 'no', 'error_message' => 'HTTP 400'];
+        return (int) $DB->insert_record('local_integrationhub_dlq', (object) $values);
+    }
+
+    public function test_d21_people_are_known_by_their_address_too_and_in_forms(): void {
+        global $DB;
+        $user = $this->users[3];
+        $email = \core_text::strtoupper($user->email);
+        $about = ['{"mail":["x <' . $email . '>"]}', 'a=1&mail=' . rawurlencode($user->email), 'a%5Buserid%5D=' . $user->id,
+            'userid=' . $user->id . '&b=2', "Dear $user->email, welcome"];
+        $notabout = ['{"mail":"a' . $user->email . '"}', 'userid=' . $user->id . '0', 'nouserid=' . $user->id,
+            '{"id":' . $user->id . '}'];
+        foreach (array_merge($about, $notabout) as $text) {
+            $id = $this->dead($text);
+            $ids = provider::get_contexts_for_userid((int) $user->id)->get_contextids();
+            $this->assertCount((int) in_array($text, $about, true), $ids, $text);
+            $list = new userlist(\context_system::instance(), 'local_integrationhub');
+            provider::get_users_in_context($list);
+            $this->assertSame(in_array($text, $about, true), in_array((int) $user->id, $list->get_userids(), true), $text);
+            $DB->delete_records('local_integrationhub_dlq', ['id' => $id]);
+        }
+    }
+
+    public function test_d21_what_lies_at_the_broker_is_discarded_there(): void {
+        global $DB;
+        $user = $this->users[3];
+        $payload = '{"userid":' . $user->id . '}';
+        foreach ([[], ['state' => 'delivered'], ['messageid' => null]] as $values) {
+            $ids[] = $this->dead($payload, $values);
+        }
+        $system = \context_system::instance();
+        provider::delete_data_for_user(new approved_contextlist($user, 'local_integrationhub', [$system->id]));
+        $left = $DB->get_records_list('local_integrationhub_dlq', 'id', $ids);
+        $this->assertSame([$ids[0]], array_map('intval', array_keys($left)));
+        $row = $left[$ids[0]];
+        $this->assertSame([null, null, null, null], [$row->payload, $row->response, $row->error_message, $row->endpoint]);
+        $request = $DB->get_record('local_integrationhub_replay', [], '*', MUST_EXIST);
+        $asked = [$request->action, $request->state, (string) $request->serviceid, $request->messageid];
+        $this->assertSame(['discard', 'requested', '7', 'm'], $asked);
+        $this->assertNull($request->userid);
+        // Nothing is left that concerns him.
+        $this->assertSame([], provider::get_contexts_for_userid((int) $user->id)->get_contextids());
+        $this->dead('{}');
+        provider::delete_data_for_all_users_in_context($system);
+        $this->assertSame(1, $DB->count_records('local_integrationhub_replay', ['serviceid' => 7, 'messageid' => null]));
+    }
+
+    public function test_d21_tasks_of_2_0_0_are_exported_and_deleted(): void {
+        global $DB;
+        $user = $this->users[3];
+        $task = ['component' => 'local_integrationhub', 'nextruntime' => 1000, 'customdata' => json_encode(['ruleid' => 1,
+            'eventdata' => ['userid' => $user->id]])];
+        $name = ['classname' => '\local_integrationhub\task\dispatch_event_task'];
+        $ours = $DB->insert_record('task_adhoc', (object) ($task + $name));
+        $other = $DB->insert_record('task_adhoc', (object) ($task + ['classname' => '\other\task']));
+        $this->export_all_data_for_user((int) $user->id, 'local_integrationhub');
+        $path = array_map(function (string $key): string {
+            return get_string($key, 'local_integrationhub');
+        }, ['pluginname', 'privacy:path:task_adhoc']);
+        $events = writer::with_context(\context_system::instance())->get_data($path)->events;
+        $this->assertSame([$task['customdata']], array_column($events, 'customdata'));
+        provider::delete_data_for_user(new approved_contextlist($user, 'local_integrationhub', [\context_system::instance()->id]));
+        $this->assertFalse($DB->record_exists('task_adhoc', ['id' => $ours]));
+        $this->assertTrue($DB->record_exists('task_adhoc', ['id' => $other]));
     }
 }
