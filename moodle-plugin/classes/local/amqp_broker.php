@@ -126,6 +126,20 @@ final class amqp_broker implements broker {
     }
 
     /**
+     * Asks the broker for the events exchange: whether events can be published now.
+     *
+     * @return string|null why not
+     */
+    public function fault(): ?string {
+        return $this->attempt(function (): void {
+            $exchange = $this->exchange(config::text('exchange'));
+            $exchange->setType(AMQP_EX_TYPE_TOPIC);
+            $exchange->setFlags(AMQP_PASSIVE);
+            $exchange->declareExchange();
+        })->error;
+    }
+
+    /**
      * Publishes on the channel and waits for the confirms; whatever goes wrong ends up in the receipt.
      *
      * @param callable $publish
