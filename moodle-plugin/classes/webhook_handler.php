@@ -23,7 +23,7 @@ use local_integrationhub\local\gateway\request_log;
  * What a service has sent becomes an event of Moodle and a row of the log.
  *
  * Core catches exceptions of observers, and no errors: after one of these it dispatches nothing more in the same process, and
- * says nothing. So nothing more is handled here, either.
+ * says nothing. So nothing more is handled here, either: what comes later would be lost to the observers.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors

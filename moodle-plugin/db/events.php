@@ -15,7 +15,8 @@
 // along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
 
 /**
- * Observers: one inside the user's transaction, one after its commit.
+ * Observers: one inside the user's transaction, one after its commit. They come before all others, so that an observer of
+ * somebody else's that dies keeps no event from them.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -29,12 +30,12 @@ $observers = [
         'eventname' => '\core\event\base',
         'callback' => '\local_integrationhub\event\observer::store_event',
         'internal' => true,
-        'priority' => 1000,
+        'priority' => 1001,
     ],
     [
         'eventname' => '\core\event\base',
         'callback' => '\local_integrationhub\event\observer::handle_event',
         'internal' => false,
-        'priority' => 0,
+        'priority' => 1000,
     ],
 ];

@@ -31,7 +31,10 @@ namespace local_integrationhub\local;
  * is published; wanted events wait in the outbox for the relay.
  *
  * Long processes publish as they go: memory is bounded by MAXCOUNT events and MAXBYTES bytes, and a command-line process
- * publishes an event at once unless it has just published others.
+ * publishes an event at once unless it has just published others and the event has its row: nobody can tell when its next
+ * event comes.
+ *
+ * After an observer that died, be it another plugin's, core dispatches nothing any more; class interrupted has what to do.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -123,7 +126,12 @@ final class publisher {
      * @param \core\event\base $event
      */
     public function store(\core\event\base $event): void {
-        if (!outbox::exists() || !config::is_safe() || !wanted_events::contains($event->eventname)) {
+        if (!outbox::exists()) {
+            return;
+        }
+        // From here on something may keep core from telling us of the commit.
+        $this->watch();
+        if (!config::is_safe() || !wanted_events::contains($event->eventname)) {
             return;
         }
         $message = message::from_event($event, true);
@@ -156,9 +164,20 @@ final class publisher {
         }
         $this->collected[] = $message;
         $this->bytes += strlen($message->body);
-        $this->watch();
         if ($this->is_due()) {
             $this->flush();
+        }
+    }
+
+    /**
+     * Takes up what core has not dispatched because an observer died; call it only when nothing can be dispatching.
+     */
+    public function recover(): void {
+        foreach (interrupted::take() as [$event, $isstored]) {
+            if (!$isstored) {
+                $this->store($event);
+            }
+            $this->collect($event);
         }
     }
 
@@ -194,7 +213,7 @@ final class publisher {
         if ($this->over || count($this->collected) >= self::MAXCOUNT || $this->bytes >= self::MAXBYTES) {
             return true;
         }
-        return CLI_SCRIPT && !PHPUNIT_TEST && microtime(true) - $this->published >= self::CLIPAUSE;
+        return CLI_SCRIPT && !PHPUNIT_TEST && (!config::is_safe() || microtime(true) - $this->published >= self::CLIPAUSE);
     }
 
     /**
@@ -223,6 +242,7 @@ final class publisher {
         $this->over = true;
         try {
             $this->hand_over();
+            $this->recover();
             $this->flush();
         } catch (\Throwable $e) {
             debugging('Integration Hub: ' . $e->getMessage(), DEBUG_DEVELOPER);

@@ -29,6 +29,7 @@ require_once(__DIR__ . '/../fixtures/fake_broker.php');
  * @copyright  2026 Moodle Integration Hub contributors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  * @covers     \local_integrationhub\local\publisher
+ * @covers     \local_integrationhub\local\interrupted
  * @covers     \local_integrationhub\local\outbox
  * @covers     \local_integrationhub\local\cooloff
  * @covers     \local_integrationhub\event\observer
@@ -382,5 +383,88 @@ final class publisher_test extends \advanced_testcase {
         }
         // The names are read again after two seconds; a slow machine may see that once.
         $this->assertLessThanOrEqual(1, $DB->perf_get_reads() - $reads);
+    }
+
+    /**
+     * An observer of somebody else's that dies.
+     *
+     * @param \core\event\base $event
+     */
+    public static function die_at(\core\event\base $event): void {
+        if ($event->userid === 13) {
+            throw new \Error('dead');
+        }
+    }
+
+    /**
+     * Has an observer die, in front of ours if they let it.
+     *
+     * @param bool $internal
+     */
+    private function trigger_and_die(bool $internal): void {
+        $callback = self::class . '::die_at';
+        $observer = ['eventname' => self::EVENT, 'callback' => $callback, 'internal' => $internal, 'priority' => 9999];
+        $ours = \core_component::get_plugin_directory('local', 'integrationhub') . '/db/events.php';
+        $observers = [];
+        require($ours);
+        \core\event\manager::phpunit_replace_observers(array_merge([$observer], $observers));
+        try {
+            $this->trigger(13);
+            $this->fail('The observer has not died.');
+        } catch (\Error $e) {
+            $this->assertSame('dead', $e->getMessage());
+        }
+    }
+
+    /**
+     * Both modes, and both kinds of observers.
+     *
+     * @return array[]
+     */
+    public static function deaths(): array {
+        return [[config::MODE_SAFE, true], [config::MODE_SAFE, false], [config::MODE_DIRECT, true], [config::MODE_DIRECT, false]];
+    }
+
+    /**
+     * Nothing is lost when an observer of somebody else's dies.
+     *
+     * @dataProvider deaths
+     * @param string $mode
+     * @param bool $internal
+     */
+    public function test_events_after_the_death_of_an_observer_are_published(string $mode, bool $internal): void {
+        set_config('mode', $mode, 'local_integrationhub');
+        $this->want();
+        $this->trigger_and_die($internal);
+        $this->trigger(14);
+        publisher::instance()->recover();
+        $this->trigger(15);
+        publisher::instance()->flush();
+        $users = array_map(function (message $message): int {
+            return (int) json_decode($message->body)->userid;
+        }, $this->broker->published);
+        $this->assertSame([13, 14, 15], $users);
+        $this->assertSame([], $this->rows());
+    }
+
+    public function test_what_was_rolled_back_after_such_a_death_is_not_published(): void {
+        global $DB;
+        $this->want();
+        $this->want('\core\event\user_created');
+        $transaction = $DB->start_delegated_transaction();
+        $this->trigger_and_die(true);
+        // The generator raises the event.
+        $this->getDataGenerator()->create_user();
+        try {
+            $transaction->rollback(new \coding_exception('x'));
+        } catch (\coding_exception $e) {
+            $this->assertStringContainsString('x', $e->getMessage());
+        }
+        $kept = $this->getDataGenerator()->create_user();
+        publisher::instance()->recover();
+        publisher::instance()->flush();
+        $this->assertSame([(int) $kept->id], array_map(function (message $message): int {
+            return (int) json_decode($message->body)->objectid;
+        }, $this->broker->published));
     }
 }
