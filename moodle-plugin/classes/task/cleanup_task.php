@@ -20,7 +20,8 @@ use local_integrationhub\local\config;
 use local_integrationhub\local\inbound\limits;
 
 /**
- * Deletes the rows of dead letters that are settled: delivered, discarded or dropped; and old notes of inbound calls.
+ * Deletes what nobody needs any more: rows of dead letters that are settled (delivered, discarded or dropped), replays that have
+ * ended and that no such row names, notes of inbound calls, and rows of worker processes that are long gone.
  *
  * The worker fleet may not delete rows, so that nobody who gets hold of its account can hide a failure.
  *
@@ -31,6 +32,9 @@ use local_integrationhub\local\inbound\limits;
 class cleanup_task extends \core\task\scheduled_task {
     /** Seconds after which a note of an inbound call is of no use: longer than any window that a service may have. */
     private const NONCEAGE = 2 * DAYSECS;
+
+    /** Seconds after which the row of a worker process that was not seen says nothing: the fleet itself deletes them, if it runs. */
+    private const WORKERAGE = 7 * DAYSECS;
 
     /**
      * Name for people.
@@ -49,6 +53,10 @@ class cleanup_task extends \core\task\scheduled_task {
         $before = time() - config::number('dlq_keep_days') * DAYSECS;
         $select = "state NOT IN ('dead', 'replayed') AND timemodified < :before";
         $DB->delete_records_select('local_integrationhub_dlq', $select, ['before' => $before]);
+        $select = "state IN ('done', 'stopped', 'failed') AND timemodified < :before
+            AND id NOT IN (SELECT replayid FROM {local_integrationhub_dlq} WHERE replayid IS NOT NULL)";
+        $DB->delete_records_select('local_integrationhub_replay', $select, ['before' => $before]);
+        $DB->delete_records_select('local_integrationhub_worker', 'timeseen < ?', [time() - self::WORKERAGE]);
         limits::forget(self::NONCEAGE);
     }
 }

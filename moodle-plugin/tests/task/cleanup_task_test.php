@@ -66,4 +66,23 @@ final class cleanup_task_test extends \advanced_testcase {
         set_config('dlq_keep_days', 10, 'local_integrationhub');
         $this->assertSame(['dead 29', 'dead 31', 'replayed 29', 'replayed 31'], $this->left());
     }
+
+    public function test_replays_and_workers_of_the_past_go(): void {
+        global $DB;
+        $old = time() - 31 * DAYSECS;
+        $replays = [['done', $old], ['failed', $old], ['requested', $old], ['running', $old], ['done', time()], ['done', $old]];
+        foreach ($replays as [$state, $time]) {
+            $row = (object) ['state' => $state, 'timemodified' => $time];
+            $ids[] = (int) $DB->insert_record('local_integrationhub_replay', $row);
+        }
+        $DB->insert_record('local_integrationhub_dlq', (object) ['eventname' => 'e', 'serviceid' => 1, 'replayid' => $ids[5]]);
+        foreach (['gone' => 8 * DAYSECS, 'here' => DAYSECS] as $instance => $age) {
+            $row = (object) ['instance' => $instance, 'timeseen' => time() - $age];
+            $DB->insert_record('local_integrationhub_worker', $row);
+        }
+        $this->left();
+        $left = $DB->get_fieldset_select('local_integrationhub_replay', 'id', '1 = 1');
+        $this->assertEqualsCanonicalizing(array_slice($ids, 2), array_map('intval', $left));
+        $this->assertSame(['here'], $DB->get_fieldset_select('local_integrationhub_worker', 'instance', '1 = 1'));
+    }
 }

@@ -1,0 +1,47 @@
+<?php
+// This file is part of Moodle - https://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
+
+namespace local_integrationhub\task;
+
+use local_integrationhub\local\health_watch;
+use local_integrationhub\local\publisher;
+
+/**
+ * Tells administrators when something begins to fail, and when it has recovered; and takes up the events of earlier tasks of the
+ * same cron that were not dispatched.
+ *
+ * @package    local_integrationhub
+ * @copyright  2026 Moodle Integration Hub contributors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+class health_task extends \core\task\scheduled_task {
+    /**
+     * Name for people.
+     *
+     * @return string
+     */
+    public function get_name() {
+        return get_string('task_health', 'local_integrationhub');
+    }
+
+    /**
+     * Looks.
+     */
+    public function execute() {
+        publisher::instance()->recover();
+        (new health_watch())->look();
+    }
+}
