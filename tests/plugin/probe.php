@@ -4,7 +4,8 @@
 //     events=N      raise N events \core\event\user_loggedin (in one transaction when `transaction` is given)
 //     others=N      raise N events \core\event\dashboard_viewed
 //     transaction=  commit, rollback, or die: end the script inside the transaction
-//     kill=1        SIGKILL to this process after the commit, before anything is published
+//     kill=PLACE    SIGKILL to this process: `working` before the commit, `committed` after it, `ending` while the request shuts down, before
+//                   anything is published
 //     late=1        raise three events while the request shuts down, and answer only then
 //
 // Prints one JSON object: pid, outbox (message ids of the rows that this connection sees before the transaction ends), reads and writes (of the
@@ -43,12 +44,18 @@ if ($transaction === 'rollback') {
         $handle = null;
     }
 }
+$kill = optional_param('kill', '', PARAM_ALPHA);
+$die = function (string $place) use ($kill): void {
+    if ($kill === $place) {
+        posix_kill(getmypid(), 9);
+    }
+};
+$die('working');
 if ($handle) {
     $handle->allow_commit();
 }
-if (optional_param('kill', 0, PARAM_BOOL)) {
-    posix_kill(getmypid(), 9);
-}
+$die('committed');
+register_shutdown_function($die, 'ending');
 if ($late) {
     \core_shutdown_manager::register_function($raise, [1]);
     register_shutdown_function($raise, 2);
