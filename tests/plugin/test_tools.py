@@ -1,11 +1,14 @@
 """The command-line scripts and the settings page."""
 import json
+import urllib.error
+import urllib.request
 
 import moodle
 import moodle_site
 from services import free_port
 
-SCRIPTS = ("broker", "rule", "service", "worker_config")
+SCRIPTS = ("broker", "rule", "service", "worker_config", "reset_cb", "debug_config")
+CHECKS = ("test_mih", "test_logic")       # need no options
 
 
 class CommandLine(moodle_site.SiteTest):
@@ -28,9 +31,11 @@ class CommandLine(moodle_site.SiteTest):
                 self.assertIn("Exit code 0 when done, 1 with a message when not.", text)
             if name != "worker_config":
                 self.assertEqual(self.expect(0, name), text)
+        for name in CHECKS:
+            self.expect(0, name, "--help", says=f"{name}.php")
 
     def test_bad_options(self):
-        for name in SCRIPTS:
+        for name in SCRIPTS + CHECKS:
             self.expect(1, name, "--nonsense", says="--nonsense")
             self.expect(1, name, "nonsense", says="nonsense")
         for name in ("rule", "service"):
@@ -38,6 +43,38 @@ class CommandLine(moodle_site.SiteTest):
             self.expect(1, name, "--json", says="--list, --add")
             for action in ("--add", "--update", "--enable", "--disable", "--delete"):
                 self.expect(1, name, action, says=action)
+
+    def test_scripts_of_2_0_0(self):
+        url = "amqp://u:SECRET@old.example/v?exchange=x"
+        self.expect(0, "service", "--add=old", f"--url={url}", "--type=amqp", "--token-stdin", stdin="SECRET-TOKEN\n")
+        self.addCleanup(self.site.cli, "service", "--delete=old")
+        text = self.expect(0, "debug_config", "--name=old", says="Type: amqp\nBase URL: amqp://u:***@old.example/v?exchange=x\n    scheme: amqp\n")
+        self.assertIn("\nauth_token: ***\n", text)
+        self.assertIn("\nCircuit breaker: CLOSED\n", text)
+        table = self.site.moodle.table("cb")
+        where = f"WHERE serviceid = (SELECT id FROM {self.site.moodle.table('svc')} WHERE name = 'old')"
+        for option in ("--service=old", "-s=old"):
+            self.site.database.query(f"UPDATE {table} SET state = 'open' {where}")
+            self.expect(0, "reset_cb", option, says="Successfully reset circuit breaker to CLOSED state.")
+            self.assertEqual(self.site.database.value(f"SELECT state FROM {table} {where}"), "closed")
+        for name, option in (("reset_cb", "--service"), ("debug_config", "--name")):
+            self.expect(1, name, f"{option}=nobody", says="nobody")
+        # The other rule of the site is valid; this one was never checked.
+        self.expect(0, "test_logic", says="OK\t#")
+        rules = self.site.moodle.table("rules")
+        self.site.database.query(f"UPDATE {rules} SET payload_template = '{{' ORDER BY id DESC LIMIT 1")
+        self.addCleanup(self.site.database.query, f"UPDATE {rules} SET payload_template = NULL ORDER BY id DESC LIMIT 1")
+        code, output, _ = self.site.cli("test_logic")
+        self.assertEqual((code, "ERROR\t#" in output and "line 1" in output), (1, True), output)
+        code, output, _ = self.site.cli("test_mih")
+        self.assertEqual(code, 1)
+        self.assertIn("ERROR\tIntegration Hub: workers: Rules want events, but no worker runs.\n", output)
+        self.assertIn("OK\tIntegration Hub: broker: The broker takes events.\n", output)
+
+    def test_ajax_of_2_0_0_is_gone(self):
+        with self.assertRaises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{self.site.moodle.url}/local/integrationhub/ajax.php", timeout=60)
+        self.assertEqual((caught.exception.code, json.loads(caught.exception.read())["success"]), (410, False))
 
     def test_services(self):
         self.expect(0, "service", "--add=crm", "--url=https://u:SECRET@crm.example/", "--token-stdin", "--timeout=9", stdin="SECRET-TOKEN\n")

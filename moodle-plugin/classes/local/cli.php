@@ -30,10 +30,11 @@ final class cli {
      * @param string[] $names long names
      * @param string $help
      * @param bool $needsone whether the help text is also for a call without options
+     * @param string[] $short long names by letter
      * @return array name => value, null when not given
      */
-    public static function options(array $names, string $help, bool $needsone = true): array {
-        [$options, $unknown] = cli_get_params(array_fill_keys($names, null) + ['help' => false], ['h' => 'help']);
+    public static function options(array $names, string $help, bool $needsone = true, array $short = []): array {
+        [$options, $unknown] = cli_get_params(array_fill_keys($names, null) + ['help' => false], $short + ['h' => 'help']);
         if ($unknown) {
             cli_error(get_string('cliunknowoption', 'admin', implode("\n  ", $unknown)));
         }

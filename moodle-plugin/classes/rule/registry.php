@@ -96,6 +96,21 @@ class registry {
     }
 
     /**
+     * What is wrong with a rule: one of 2.0.0, or written by SQL, was never checked.
+     *
+     * @param \stdClass $rule
+     * @return string|null null: nothing
+     */
+    public static function fault(\stdClass $rule): ?string {
+        try {
+            self::validated(self::values($rule));
+            return null;
+        } catch (\moodle_exception $e) {
+            return $e->getMessage();
+        }
+    }
+
+    /**
      * Deletes a rule; its dead letters stay.
      *
      * @param int $id
