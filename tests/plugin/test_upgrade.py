@@ -80,15 +80,19 @@ class Upgrade(moodle_site.SiteTest):
         self.assertEqual(self.site.database.query("SELECT DISTINCT rate_limit, long_retries, paused FROM mdl_local_integrationhub_svc"),
                          [["0", "0", "0"]])
         self.assertEqual(self.site.database.query("SELECT state, attempts, messageid FROM mdl_local_integrationhub_dlq"), [["dead", "0", None]])
+        # Who had no token was open to anybody, and stays so until an administrator closes it.
+        self.assertEqual(self.site.database.query("SELECT id, inbound_open FROM mdl_local_integrationhub_svc ORDER BY id"),
+                         [["3", "0"], ["5", "1"], ["8", "1"]])
         self.assertEqual(schema(self.site), self.fresh_schema)
 
     def test_2_settings_schedule_and_capabilities_are_kept(self):
         stored = dict(self.site.database.query("SELECT name, value FROM mdl_config_plugins WHERE plugin = 'local_integrationhub'"))
         self.assertEqual([stored[name] for name in ("default_timeout", "max_log_entries", "latest_events_limit")], ["7", "0", "20"])
-        cleanup, kept = schedule(self.site)
+        cleanup, kept, health = schedule(self.site)
         self.assertEqual([kept], self.schedule)
         self.assertEqual(kept[:2], ["\\local_integrationhub\\task\\consume_responses_task", "17"])
         self.assertEqual(cleanup[0], "\\local_integrationhub\\task\\cleanup_task")
+        self.assertEqual(health[0], "\\local_integrationhub\\task\\health_task")
         names = self.site.database.query("SELECT name FROM mdl_capabilities WHERE component = 'local_integrationhub' ORDER BY name")
         self.assertEqual(names, [["local/integrationhub:manage"], ["local/integrationhub:view"]])
 
@@ -166,14 +170,17 @@ class Upgrade(moodle_site.SiteTest):
         self.assertGreater(int(now), 2026022700, "Moodle has upgraded nothing")
 
     def test_7_a_site_of_the_develop_branch(self):
-        self.site.database.query("ALTER TABLE mdl_local_integrationhub_svc DROP max_concurrency;" + DEVELOP
+        columns = ("max_concurrency", "ip_whitelist", "hmac_secret", "hmac_algo", "hmac_header", "rate_limit_requests", "rate_limit_window",
+                   "inbound_max_bytes", "inbound_window", "inbound_open")
+        self.site.database.query(f"ALTER TABLE mdl_local_integrationhub_svc {', '.join(f'DROP {name}' for name in columns)};"
                                  + "".join(f"DROP TABLE mdl_local_integrationhub_{name};"
-                                           for name in ("outbox", "binding", "worker", "replay")))
+                                           for name in ("outbox", "binding", "worker", "replay", "nonce")) + DEVELOP)
         before = rows(self.site)
         self.upgrade_from(2026021900)
         self.assertEqual(rows(self.site, before), before)
         service = self.site.database.query("SELECT hmac_secret, rate_limit_requests, max_concurrency FROM mdl_local_integrationhub_svc WHERE id = 3")
         self.assertEqual(service, [["h", "9", "16"]])
+        self.assertEqual(self.site.database.query("SELECT nonce FROM mdl_local_integrationhub_nonce"), [["n"]])
         self.assertLessEqual(set(self.fresh_schema), set(schema(self.site)))
         self.upgrade_from(2026021900)
         self.assertEqual(rows(self.site, before), before)

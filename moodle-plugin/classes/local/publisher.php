@@ -239,13 +239,16 @@ final class publisher {
             register_shutdown_function([$this, 'end_request']);
             return;
         }
-        $this->over = true;
         try {
-            $this->hand_over();
             $this->recover();
-            $this->flush();
+            if ($this->collected) {
+                $this->hand_over();
+                $this->flush();
+            }
         } catch (\Throwable $e) {
             debugging('Integration Hub: ' . $e->getMessage(), DEBUG_DEVELOPER);
+        } finally {
+            $this->over = true;
         }
     }
 
