@@ -55,6 +55,9 @@ class provider implements
     /** Dead letters. */
     private const DEAD = 'local_integrationhub_dlq';
 
+    /** Requests: their rows name an event by its message. */
+    private const LOG = 'local_integrationhub_log';
+
     /** Who asked for a replay of dead letters. */
     private const REPLAYS = 'local_integrationhub_replay';
 
@@ -80,6 +83,13 @@ class provider implements
         ], 'privacy:metadata:dlq');
         $task = ['customdata' => 'privacy:metadata:events:payload'];
         $collection->add_database_table('task_adhoc', $task, 'privacy:metadata:tasks');
+        $collection->add_database_table(self::LOG, [
+            'messageid' => 'privacy:metadata:log:messageid',
+            'eventname' => 'privacy:metadata:events:eventname',
+            'endpoint' => 'privacy:metadata:log:endpoint',
+            'error_message' => 'privacy:metadata:log:error_message',
+            'timecreated' => 'privacy:metadata:events:timecreated',
+        ], 'privacy:metadata:log');
         $collection->add_database_table(self::REPLAYS, [
             'userid' => 'privacy:metadata:replay:userid',
             'action' => 'privacy:metadata:replay:action',
@@ -159,10 +169,14 @@ class provider implements
         $userid = (int) $contextlist->get_user()->id;
         $replays = $DB->get_records(self::REPLAYS, ['userid' => $userid], 'id', 'id, action, timecreated');
         self::export($context, self::REPLAYS, 'replays', $replays, ['action', 'timecreated']);
+        $messages = [];
         foreach (self::TABLES as $table => [, $columns]) {
             $rows = iterator_to_array(self::rows($table, self::users([$userid])), false);
             self::export($context, $table, 'events', $rows, $columns);
+            $messages = array_merge($messages, array_filter(array_column($rows, 'messageid')));
         }
+        $columns = ['eventname', 'timecreated', 'endpoint', 'http_method', 'http_status', 'error_message'];
+        self::export($context, self::LOG, 'requests', self::requests($messages), $columns);
     }
 
     /**
@@ -206,6 +220,7 @@ class provider implements
             self::request_discard(['serviceid' => $serviceid]);
         }
         $DB->delete_records(self::DEAD);
+        $DB->delete_records(self::LOG);
         $DB->delete_records('local_integrationhub_outbox');
         $DB->delete_records('task_adhoc', ['classname' => self::TASK]);
         $DB->set_field_select(self::REPLAYS, 'userid', null, 'userid IS NOT NULL');
@@ -246,6 +261,9 @@ class provider implements
         $users = self::users($userids);
         foreach (array_keys(self::TABLES) as $table) {
             $rows = iterator_to_array(self::rows($table, $users), false);
+            foreach (array_chunk(array_filter(array_column($rows, 'messageid')), 500) as $chunk) {
+                $DB->delete_records_list(self::LOG, 'messageid', $chunk);
+            }
             foreach ($rows as $row) {
                 if ($table === self::DEAD && self::is_at_broker($row)) {
                     self::request_discard(['serviceid' => $row->serviceid, 'messageid' => $row->messageid]);
@@ -256,6 +274,21 @@ class provider implements
                 }
             }
         }
+    }
+
+    /**
+     * The rows of the log that tell of messages.
+     *
+     * @param string[] $ids
+     * @return \stdClass[]
+     */
+    private static function requests(array $ids): array {
+        global $DB;
+        $rows = [];
+        foreach (array_chunk($ids, 500) as $chunk) {
+            $rows += $DB->get_records_list(self::LOG, 'messageid', $chunk, 'id');
+        }
+        return $rows;
     }
 
     /**

@@ -67,7 +67,7 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
 
     public function test_metadata_texts_exist(): void {
         $items = provider::get_metadata(new collection('local_integrationhub'))->get_collection();
-        $this->assertCount(6, $items);
+        $this->assertCount(7, $items);
         foreach ($items as $item) {
             foreach (array_merge([$item->get_summary()], $item->get_privacy_fields()) as $key) {
                 $this->assertTrue(get_string_manager()->string_exists($key, 'local_integrationhub'), $key);
@@ -196,6 +196,24 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
         $this->dead('{}');
         provider::delete_data_for_all_users_in_context($system);
         $this->assertSame(1, $DB->count_records('local_integrationhub_replay', ['serviceid' => 7, 'messageid' => null]));
+    }
+
+    public function test_d21_requests_that_were_made_for_an_event_go_with_it(): void {
+        global $DB;
+        $user = $this->users[3];
+        $this->dead('{"userid":' . $user->id . '}', ['messageid' => 'his']);
+        foreach (['his', 'hers'] as $message) {
+            $row = ['serviceid' => 1, 'endpoint' => "/$message", 'messageid' => $message, 'timecreated' => 1000];
+            $DB->insert_record('local_integrationhub_log', (object) $row);
+        }
+        $this->export_all_data_for_user((int) $user->id, 'local_integrationhub');
+        $path = array_map(function (string $key): string {
+            return get_string($key, 'local_integrationhub');
+        }, ['pluginname', 'privacy:path:local_integrationhub_log']);
+        $requests = writer::with_context(\context_system::instance())->get_data($path)->requests;
+        $this->assertSame(['/his'], array_column($requests, 'endpoint'));
+        provider::delete_data_for_user(new approved_contextlist($user, 'local_integrationhub', [\context_system::instance()->id]));
+        $this->assertSame(['hers'], $DB->get_fieldset_select('local_integrationhub_log', 'messageid', '1 = 1'));
     }
 
     public function test_d21_tasks_of_2_0_0_are_exported_and_deleted(): void {
