@@ -49,4 +49,21 @@ final class change {
             debugging('Integration Hub: hint not sent: ' . $e->getMessage(), DEBUG_DEVELOPER);
         }
     }
+
+    /**
+     * The fields that have a new value.
+     *
+     * @param array $values new ones
+     * @param \stdClass $old record
+     * @return string[]
+     */
+    public static function fields(array $values, \stdClass $old): array {
+        $changed = [];
+        foreach ($values as $name => $value) {
+            if ((string) $value !== (string) ($old->$name ?? '')) {
+                $changed[] = $name;
+            }
+        }
+        return $changed;
+    }
 }

@@ -142,31 +142,64 @@ final class service_fields {
      * @throws \moodle_exception naming field and what is accepted
      */
     public static function validate(array $values, ?\stdClass $old = null): void {
+        foreach (self::faults($values, $old) as $fault) {
+            throw $fault;
+        }
+    }
+
+    /**
+     * What cannot work.
+     *
+     * @param array $values name => value, of the fields that are set
+     * @param \stdClass|null $old the service as it is, when there is one
+     * @return \moodle_exception[] by name of the field
+     */
+    public static function faults(array $values, ?\stdClass $old = null): array {
+        $faults = [];
+        $type = (string) ($values['type'] ?? $old->type ?? 'rest');
         foreach ($values as $name => $value) {
-            if (isset(self::NUMBERS[$name])) {
-                self::validate_number($name, (string) $value, self::NUMBERS[$name]);
+            try {
+                self::validate_field((string) $name, $value, $type);
+            } catch (\moodle_exception $e) {
+                $faults[$name] = $e;
             }
         }
-        self::validate_choice($values, 'type', self::TYPES);
-        self::validate_choice($values, 'auth_type', self::AUTHTYPES);
-        self::validate_choice($values, 'body_type', self::BODYTYPES);
-        self::validate_choice($values, 'soap_version', self::SOAPVERSIONS);
-        self::validate_choice($values, 'hmac_algo', signed::ALGORITHMS);
-        self::validate_inbound($values);
-        foreach (array_intersect_key(self::TEXTS, $values) as $name => $max) {
-            if (\core_text::strlen((string) $values[$name]) > $max) {
-                throw new \moodle_exception('error_too_long', 'local_integrationhub', '', ['name' => $name, 'max' => $max]);
+        if (isset($values['type'], $old->base_url) && !array_key_exists('base_url', $values) && !$faults) {
+            try {
+                self::validate_url((string) $old->base_url, $type);
+            } catch (\moodle_exception $e) {
+                $faults['type'] = $e;
             }
         }
-        if (array_key_exists('name', $values) && self::is_bad_name((string) $values['name'])) {
+        return $faults;
+    }
+
+    /**
+     * Refuses a value that cannot work.
+     *
+     * @param string $name of the field
+     * @param mixed $value
+     * @param string $type of the service
+     */
+    private static function validate_field(string $name, $value, string $type): void {
+        $choices = ['type' => self::TYPES, 'auth_type' => self::AUTHTYPES, 'body_type' => self::BODYTYPES,
+            'soap_version' => self::SOAPVERSIONS, 'hmac_algo' => signed::ALGORITHMS];
+        if (isset(self::NUMBERS[$name])) {
+            self::validate_number($name, (string) $value, self::NUMBERS[$name]);
+        } else if (isset($choices[$name])) {
+            self::validate_choice([$name => $value], $name, $choices[$name]);
+        } else if (isset(self::TEXTS[$name]) && \core_text::strlen((string) $value) > self::TEXTS[$name]) {
+            $a = ['name' => $name, 'max' => self::TEXTS[$name]];
+            throw new \moodle_exception('error_too_long', 'local_integrationhub', '', $a);
+        } else if ($name === 'name' && self::is_bad_name((string) $value)) {
             throw new \moodle_exception('error_name_required', 'local_integrationhub');
-        }
-        if (preg_match('~[\x00-\x08\x0a-\x1f\x7f]~', (string) ($values['auth_token'] ?? ''))) {
+        } else if ($name === 'auth_token' && preg_match('~[\x00-\x08\x0a-\x1f\x7f]~', (string) $value)) {
             throw new \moodle_exception('error_token_bytes', 'local_integrationhub');
-        }
-        if (array_key_exists('base_url', $values) || array_key_exists('type', $values)) {
-            $url = $values['base_url'] ?? $old->base_url ?? '';
-            self::validate_url((string) $url, (string) ($values['type'] ?? $old->type ?? 'rest'));
+        } else if ($name === 'base_url') {
+            self::validate_url((string) $value, $type);
+        } else {
+            self::validate_inbound([$name => $value]);
+            service_syntax::check($name, (string) $value);
         }
     }
 
@@ -226,16 +259,29 @@ final class service_fields {
     }
 
     /**
+     * The smallest and the largest value of a number.
+     *
+     * @param string $name
+     * @return int[]
+     */
+    public static function limits(string $name): array {
+        return self::NUMBERS[$name];
+    }
+
+    /**
      * Refuses a URL that the worker would refuse.
      *
      * @param string $url
      * @param string $type
      */
-    private static function validate_url(string $url, string $type): void {
+    public static function validate_url(string $url, string $type): void {
         if ($url === '') {
             throw new \moodle_exception('error_url_required', 'local_integrationhub');
         }
         $schemes = $type === 'amqp' ? ['amqp', 'amqps'] : ['http', 'https'];
+        if ($type === 'amqp' && config::is_encrypted($url)) {
+            $url = secrets::open($url);
+        }
         $parts = preg_match('~[\x00-\x20\x7f]~', $url) || strlen($url) > 1333 ? false : parse_url($url);
         if (
             $parts === false || ($parts['host'] ?? '') === ''

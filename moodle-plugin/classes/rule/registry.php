@@ -16,13 +16,16 @@
 
 namespace local_integrationhub\rule;
 
+use local_integrationhub\event\rule_created;
+use local_integrationhub\event\rule_deleted;
+use local_integrationhub\event\rule_updated;
 use local_integrationhub\local\change;
 use local_integrationhub\local\event_name;
 
 /**
  * The rules: which event goes to which service, and how.
  *
- * Every change makes the wanted event names be read again and tells the worker fleet.
+ * Every change makes the wanted event names be read again, tells the worker fleet, and stands in Moodle's log.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -73,6 +76,7 @@ class registry {
         $values['timecreated'] = $values['timemodified'] = time();
         $id = $DB->insert_record(self::TABLE, (object) $values);
         change::announce();
+        rule_created::record($id, $values['eventname']);
         return $id;
     }
 
@@ -85,7 +89,7 @@ class registry {
      */
     public static function update_rule(int $id, \stdClass $data): void {
         global $DB;
-        $old = $DB->get_record(self::TABLE, ['id' => $id], 'id, serviceid', MUST_EXIST);
+        $old = $DB->get_record(self::TABLE, ['id' => $id], '*', MUST_EXIST);
         $values = self::validated(self::values($data), (int) $old->serviceid);
         if (!empty($values['enabled'])) {
             // Why the worker fleet had disabled it is of the past.
@@ -93,6 +97,10 @@ class registry {
         }
         $DB->update_record(self::TABLE, (object) ($values + ['id' => $id, 'timemodified' => time()]));
         change::announce();
+        $changed = change::fields($values, $old);
+        if ($changed) {
+            rule_updated::record($id, $old->eventname, $changed);
+        }
     }
 
     /**
@@ -117,8 +125,12 @@ class registry {
      */
     public static function delete_rule(int $id): void {
         global $DB;
+        $name = $DB->get_field(self::TABLE, 'eventname', ['id' => $id]);
         $DB->delete_records(self::TABLE, ['id' => $id]);
         change::announce();
+        if ($name !== false) {
+            rule_deleted::record($id, $name);
+        }
     }
 
     /**

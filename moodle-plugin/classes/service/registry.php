@@ -16,13 +16,18 @@
 
 namespace local_integrationhub\service;
 
+use local_integrationhub\event\service_breaker_reset;
+use local_integrationhub\event\service_created;
+use local_integrationhub\event\service_deleted;
+use local_integrationhub\event\service_updated;
 use local_integrationhub\local\change;
+use local_integrationhub\local\secrets;
 use local_integrationhub\local\service_fields;
 
 /**
  * The services.
  *
- * Every change makes the wanted event names be read again and tells the worker fleet.
+ * Every change makes the wanted event names be read again, tells the worker fleet, and stands in Moodle's log.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -84,6 +89,7 @@ class registry {
         $DB->insert_record('local_integrationhub_cb', (object) ['serviceid' => $id, 'timemodified' => time()]);
         $transaction->allow_commit();
         change::announce();
+        service_created::record($id, $values['name']);
         return $id;
     }
 
@@ -105,7 +111,28 @@ class registry {
         }
         $done = $DB->update_record(self::TABLE, (object) ($values + ['id' => $id, 'timemodified' => time()]));
         change::announce();
+        $changed = change::fields($values, $old);
+        if ($changed) {
+            service_updated::record($id, $old->name, $changed);
+        }
         return $done;
+    }
+
+    /**
+     * Closes the circuit breaker of a service; the fleet sees it at once.
+     *
+     * @param int $id
+     */
+    public static function reset_breaker(int $id): void {
+        global $DB;
+        $service = self::get_service_by_id($id);
+        $table = 'local_integrationhub_cb';
+        $row = ['serviceid' => $id, 'state' => 'closed', 'failure_count' => 0, 'trips' => 0, 'retryat' => null, 'holder' => null,
+            'timemodified' => time()];
+        $old = $DB->get_field($table, 'id', ['serviceid' => $id]);
+        $old ? $DB->update_record($table, (object) ($row + ['id' => $old])) : $DB->insert_record($table, (object) $row);
+        change::announce();
+        service_breaker_reset::record($id, $service->name);
     }
 
     /**
@@ -115,12 +142,9 @@ class registry {
      * @return bool whether there were any
      */
     public static function encrypt_service(int $id): bool {
-        $values = [];
-        foreach (array_intersect_key((array) self::get_service_by_id($id), array_flip(service_fields::SECRETS)) as $name => $text) {
-            if ((string) $text !== '' && !preg_match('~^(sodium|openssl-aes-256-ctr):~', $text)) {
-                $values[$name] = \core\encryption::encrypt($text);
-            }
-        }
+        $old = self::get_service_by_id($id);
+        $values = array_intersect_key((array) $old, array_fill_keys(service_fields::SECRETS, 1) + ['base_url' => 1]);
+        $values = array_diff_assoc(secrets::sealed($values, $old->type), $values);
         return $values && self::update_service($id, (object) $values);
     }
 
@@ -132,6 +156,7 @@ class registry {
      */
     public static function delete_service(int $id): bool {
         global $DB;
+        $name = $DB->get_field(self::TABLE, 'name', ['id' => $id]);
         $transaction = $DB->start_delegated_transaction();
         foreach (['cb', 'log', 'rules', 'dlq', 'stat', 'backlog', 'nonce'] as $table) {
             $DB->delete_records('local_integrationhub_' . $table, ['serviceid' => $id]);
@@ -139,6 +164,9 @@ class registry {
         $done = $DB->delete_records(self::TABLE, ['id' => $id]);
         $transaction->allow_commit();
         change::announce();
+        if ($name !== false) {
+            service_deleted::record($id, $name);
+        }
         return $done;
     }
 
@@ -153,14 +181,25 @@ class registry {
     }
 
     /**
+     * Whether no other service has this name.
+     *
+     * @param string $name
+     * @param int $id the service itself; 0: a new one
+     * @return bool
+     */
+    public static function is_free_name(string $name, int $id = 0): bool {
+        $other = self::get_service($name);
+        return !$other || (int) $other->id === $id;
+    }
+
+    /**
      * Refuses a name that another service has.
      *
      * @param string $name
      * @param int $id the service itself
      */
     private static function require_free_name(string $name, int $id): void {
-        $other = self::get_service($name);
-        if ($other && (int) $other->id !== $id) {
+        if (!self::is_free_name($name, $id)) {
             throw new \moodle_exception('error_name_exists', 'local_integrationhub');
         }
     }

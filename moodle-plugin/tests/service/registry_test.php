@@ -34,6 +34,10 @@ require_once(__DIR__ . '/../fixtures/fake_broker.php');
  * @covers     \local_integrationhub\service\registry
  */
 final class registry_test extends \advanced_testcase {
+    /** What looks like a client certificate. */
+    private const PEM = "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nB\n"
+        . "-----END PRIVATE KEY-----\n";
+
     /** @var fake_broker */
     private $broker;
 
@@ -97,9 +101,10 @@ final class registry_test extends \advanced_testcase {
     public function test_the_fields_of_every_transport_are_kept(): void {
         $fields = [
             'auth_type' => 'oauth2', 'auth_user' => 'client', 'auth_header' => 'X-Key', 'auth_url' => 'https://h/token',
-            'auth_scope' => 'events', 'client_cert' => 'PEM', 'headers' => '{"X-Site":"{{site.shortname}}"}', 'body_type' => 'raw',
-            'content_type' => 'text/plain',
-            'signing_secret' => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'signing_secret_old' => 'old',
+            'auth_scope' => 'events', 'client_cert' => self::PEM, 'headers' => '{"X-Site":"{{site.shortname}}"}',
+            'body_type' => 'raw', 'content_type' => 'text/plain',
+            'signing_secret' => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+            'signing_secret_old' => 'whsec_' . base64_encode(str_repeat('o', 24)),
             'soap_version' => '1.2', 'soap_headers' => '{}',
         ];
         $id = registry::create_service((object) (['name' => 'crm', 'base_url' => 'https://h'] + $fields));
@@ -117,7 +122,7 @@ final class registry_test extends \advanced_testcase {
 
     public function test_secrets_are_encrypted_once_and_only_they(): void {
         $key = 'whsec_' . base64_encode(str_repeat('k', 24));
-        $secrets = ['auth_token' => 'T', 'client_cert' => "PEM\n", 'signing_secret' => $key];
+        $secrets = ['auth_token' => 'T', 'client_cert' => self::PEM, 'signing_secret' => $key];
         $id = registry::create_service((object) (['name' => 'crm', 'base_url' => 'https://h'] + $secrets));
         $before = registry::get_service_by_id($id);
         $this->assertTrue(registry::encrypt_service($id));

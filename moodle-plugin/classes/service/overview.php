@@ -1,0 +1,65 @@
+<?php
+// This file is part of Moodle - https://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
+
+namespace local_integrationhub\service;
+
+/**
+ * How the services are doing, from a fixed number of queries.
+ *
+ * @package    local_integrationhub
+ * @copyright  2026 Moodle Integration Hub contributors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+final class overview {
+    /** Seconds that the failures and latencies shown are of. */
+    public const PERIOD = 86400;
+
+    /**
+     * All services, by name, each with rules, rulesenabled, state, retryat, requests, failures, latency and dead.
+     *
+     * @return \stdClass[]
+     */
+    public static function services(): array {
+        global $DB;
+        $services = registry::get_all_services();
+        $rules = $DB->get_records_sql(
+            "SELECT serviceid, COUNT(*) AS number, SUM(enabled) AS enabled FROM {local_integrationhub_rules} GROUP BY serviceid"
+        );
+        $breakers = $DB->get_records('local_integrationhub_cb', null, '', 'serviceid, state, retryat, failure_count');
+        $requests = $DB->get_records_sql(
+            "SELECT serviceid, COUNT(*) AS number, SUM(success) AS succeeded, AVG(latency_ms) AS latency
+               FROM {local_integrationhub_log}
+              WHERE timecreated > :since AND direction = :direction
+           GROUP BY serviceid",
+            ['since' => time() - self::PERIOD, 'direction' => 'outbound']
+        );
+        $dead = $DB->get_records_sql_menu(
+            "SELECT serviceid, COUNT(*) FROM {local_integrationhub_dlq} WHERE state = :state GROUP BY serviceid",
+            ['state' => 'dead']
+        );
+        foreach ($services as $id => $service) {
+            $service->rules = (int) ($rules[$id]->number ?? 0);
+            $service->rulesenabled = (int) ($rules[$id]->enabled ?? 0);
+            $service->state = $breakers[$id]->state ?? 'closed';
+            $service->retryat = (int) ($breakers[$id]->retryat ?? 0);
+            $service->requests = (int) ($requests[$id]->number ?? 0);
+            $service->failures = $service->requests - (int) ($requests[$id]->succeeded ?? 0);
+            $service->latency = isset($requests[$id]->latency) ? (int) round($requests[$id]->latency) : null;
+            $service->dead = (int) ($dead[$id] ?? 0);
+        }
+        return $services;
+    }
+}

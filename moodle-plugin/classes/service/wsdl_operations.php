@@ -1,0 +1,127 @@
+<?php
+// This file is part of Moodle - https://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
+
+namespace local_integrationhub\service;
+
+/**
+ * The operations of a WSDL 1.1, for people to choose from; the worker reads WSDLs itself.
+ *
+ * XML with a document type is refused, and nothing that a document names is fetched but other documents of the same origin
+ * that it imports.
+ *
+ * @package    local_integrationhub
+ * @copyright  2026 Moodle Integration Hub contributors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+final class wsdl_operations {
+    /** Namespace of WSDL 1.1. */
+    private const WSDL = 'http://schemas.xmlsoap.org/wsdl/';
+
+    /** Most documents that are read. */
+    private const MAX_DOCUMENTS = 10;
+
+    /**
+     * Fetches a WSDL and tells its operations.
+     *
+     * @param string $url
+     * @param array $headers name => value
+     * @return string[] sorted
+     * @throws \moodle_exception when it cannot be had or read, or has none
+     */
+    public static function of_url(string $url, array $headers = []): array {
+        $origin = self::origin($url);
+        $wait = [$url];
+        $seen = [];
+        $operations = [];
+        while ($wait && count($seen) < self::MAX_DOCUMENTS) {
+            $next = array_shift($wait);
+            if (isset($seen[$next]) || self::origin($next) !== $origin) {
+                continue;
+            }
+            $seen[$next] = true;
+            $call = http_call::send('GET', $next, $headers);
+            if ($call->error !== '' || $call->status !== 200) {
+                throw new \moodle_exception('error_wsdl_fetch', 'local_integrationhub', '', $call->error ?: "HTTP $call->status");
+            }
+            [$names, $imports] = self::of_text($call->body);
+            $operations = array_merge($operations, $names);
+            foreach ($imports as $import) {
+                $wait[] = (new \moodle_url($import))->get_host() ? $import : self::resolve($next, $import);
+            }
+        }
+        if (!$operations) {
+            throw new \moodle_exception('error_wsdl_empty', 'local_integrationhub');
+        }
+        $operations = array_unique($operations);
+        sort($operations);
+        return $operations;
+    }
+
+    /**
+     * The operations and imports of one document.
+     *
+     * @param string $xml
+     * @return array[] names of operations, addresses of imports
+     * @throws \moodle_exception when it is no WSDL
+     */
+    public static function of_text(string $xml): array {
+        $document = new \DOMDocument();
+        $before = libxml_use_internal_errors(true);
+        $isread = trim($xml) !== '' && stripos($xml, '<!DOCTYPE') === false && $document->loadXML($xml, LIBXML_NONET);
+        libxml_clear_errors();
+        libxml_use_internal_errors($before);
+        $root = $isread ? $document->documentElement : null;
+        if (!$root || $root->localName !== 'definitions' || $root->namespaceURI !== self::WSDL) {
+            throw new \moodle_exception('error_wsdl', 'local_integrationhub');
+        }
+        $path = new \DOMXPath($document);
+        $path->registerNamespace('w', self::WSDL);
+        $names = [];
+        foreach ($path->query('/w:definitions/w:portType/w:operation/@name') as $name) {
+            $names[] = trim($name->nodeValue);
+        }
+        $imports = [];
+        foreach ($path->query('/w:definitions/w:import/@location') as $location) {
+            $imports[] = trim($location->nodeValue);
+        }
+        return [$names, $imports];
+    }
+
+    /**
+     * Scheme, host and port of an address.
+     *
+     * @param string $url
+     * @return string
+     */
+    private static function origin(string $url): string {
+        $parts = parse_url($url) ?: [];
+        $scheme = strtolower($parts['scheme'] ?? '');
+        return $scheme . '://' . strtolower($parts['host'] ?? '') . ':' . ($parts['port'] ?? ($scheme === 'https' ? 443 : 80));
+    }
+
+    /**
+     * An address that is relative to another one.
+     *
+     * @param string $base
+     * @param string $relative
+     * @return string
+     */
+    private static function resolve(string $base, string $relative): string {
+        $parts = parse_url($base);
+        $folder = $relative[0] === '/' ? '' : preg_replace('~[^/]*$~', '', $parts['path'] ?? '/');
+        return $parts['scheme'] . '://' . $parts['host'] . (isset($parts['port']) ? ":{$parts['port']}" : '') . $folder . $relative;
+    }
+}
