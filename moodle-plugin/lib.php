@@ -34,3 +34,21 @@ function local_integrationhub_status_checks(): array {
         return new $class();
     }, $names);
 }
+
+/**
+ * Adds the hub to the navigation of those who may see it.
+ *
+ * @param global_navigation $navigation
+ */
+function local_integrationhub_extend_navigation(global_navigation $navigation): void {
+    if (isloggedin() && has_capability('local/integrationhub:view', context_system::instance())) {
+        $navigation->add(
+            get_string('pluginname', 'local_integrationhub'),
+            new moodle_url('/local/integrationhub/index.php'),
+            navigation_node::TYPE_CUSTOM,
+            null,
+            'integrationhub',
+            new pix_icon('i/settings', '')
+        );
+    }
+}

@@ -30,6 +30,17 @@ use local_integrationhub\local\config;
 
 defined('MOODLE_INTERNAL') || die();
 
+$category = new admin_category('local_integrationhub_pages', new lang_string('pluginname_pages', 'local_integrationhub'));
+$ADMIN->add('localplugins', $category);
+foreach (['index' => 'dashboard_tab', 'services' => 'services', 'rules' => 'rules'] as $page => $name) {
+    $ADMIN->add('local_integrationhub_pages', new admin_externalpage(
+        "local_integrationhub_$page",
+        new lang_string($name, 'local_integrationhub'),
+        new moodle_url("/local/integrationhub/$page.php"),
+        'local/integrationhub:view'
+    ));
+}
+
 if ($hassiteconfig) {
     $settings = new admin_settingpage('local_integrationhub', new lang_string('pluginname', 'local_integrationhub'));
     $ADMIN->add('localplugins', $settings);

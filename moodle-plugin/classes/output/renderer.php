@@ -1,0 +1,49 @@
+<?php
+// This file is part of Moodle - https://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
+
+namespace local_integrationhub\output;
+
+/**
+ * Renders the pages: each renderable names its own template.
+ *
+ * @package    local_integrationhub
+ * @copyright  2026 Moodle Integration Hub contributors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+class renderer extends \plugin_renderer_base {
+    /**
+     * A question with a button that does it.
+     *
+     * @param array $question of the template question
+     * @param \moodle_url $do where the form is sent
+     * @param \moodle_url $back
+     * @param bool $destructive
+     * @return string HTML
+     */
+    public function question(array $question, \moodle_url $do, \moodle_url $back, bool $destructive): string {
+        $fields = [];
+        foreach ($do->params() as $name => $value) {
+            $fields[] = ['name' => $name, 'value' => $value];
+        }
+        $fields[] = ['name' => 'sesskey', 'value' => sesskey()];
+        return $this->render_from_template('local_integrationhub/question', $question + [
+            'url' => $do->out_omit_querystring(),
+            'fields' => $fields,
+            'back' => $back->out(false),
+            'destructive' => $destructive,
+        ]);
+    }
+}
