@@ -12,10 +12,14 @@ foreach (['event_name', 'uuid', 'message'] as $class) {
 use local_integrationhub\local\event_name;
 use local_integrationhub\local\message;
 use local_integrationhub\rule\condition;
+use local_integrationhub\rule\event_data;
+use local_integrationhub\rule\matcher;
+use local_integrationhub\rule\request;
 use local_integrationhub\rule\syntax_exception;
 use local_integrationhub\rule\template;
 
-foreach (['syntax_exception', 'source', 'number', 'path', 'json_reader', 'template', 'condition'] as $class) {
+foreach (['syntax_exception', 'source', 'number', 'path', 'json_reader', 'template', 'condition', 'value', 'event_data', 'renderer', 'matcher',
+    'request'] as $class) {
     require(PLUGIN . "/classes/rule/$class.php");
 }
 
@@ -60,6 +64,24 @@ function fault_of_rule(array $rule, array $service): string {
         }
     }
     return '';
+}
+
+/**
+ * What the preview shows for a case.
+ *
+ * @param string $folder
+ * @return array skipped, or method, url and body
+ */
+function preview_of(string $folder): array {
+    [$rule, $service] = [json_decode(file_get_contents("$folder/rule.json")), json_decode(file_get_contents("$folder/service.json"))];
+    $data = is_file("$folder/data.json") ? json_decode(file_get_contents("$folder/data.json"), true) : [];
+    $event = new event_data(rtrim(file_get_contents("$folder/event.json"), "\n"), function (string $kind, int $id) use ($data): ?array {
+        return $data[$kind][$id] ?? null;
+    });
+    if (!(new matcher($rule->filter ?? null))->matches($event)) {
+        return ['skipped' => 1];
+    }
+    return (array) request::of($rule, $service, $event);
 }
 
 $faults = [];
@@ -167,6 +189,27 @@ switch ($argv[1] ?? '') {
         }
         break;
 
+    case 'preview':
+        // What a preview shows must be what the worker sends: expect.json has it.
+        foreach (glob(TOP . '/tests/cases/*/expect.json') as $path) {
+            $name = basename(dirname($path));
+            $expect = json_decode(file_get_contents($path), true);
+            if (isset($expect['error']) || isset($expect['invalid'])) {
+                continue;
+            }
+            $made = preview_of(dirname($path));
+            foreach (isset($expect['skipped']) ? ['skipped'] : ['method', 'url', 'body'] as $part) {
+                if (($made[$part] ?? null) !== $expect[$part]) {
+                    $faults[] = "$name, $part:\n  is   " . json_encode($made[$part] ?? null) . "\n  not  " . json_encode($expect[$part]);
+                }
+            }
+            $previews = ($previews ?? 0) + 1;
+        }
+        if (($previews ?? 0) < 80) {
+            $faults[] = 'fewer than 80 cases: ' . ($previews ?? 0);
+        }
+        break;
+
     case 'syntax':
         while (($line = fgets(STDIN)) !== false) {
             [$kind, $text] = json_decode($line, true);
@@ -175,7 +218,7 @@ switch ($argv[1] ?? '') {
         break;
 
     default:
-        $faults[] = 'usage: plain.php cases|recorded|strings|rules|syntax';
+        $faults[] = 'usage: plain.php cases|recorded|strings|rules|preview|syntax';
 }
 
 echo implode("\n", $faults), $faults ? "\n" : '';

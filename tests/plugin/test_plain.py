@@ -66,6 +66,9 @@ class Php(unittest.TestCase):
     def test_rules_of_the_shared_cases_are_refused_as_the_worker_refuses_them(self):
         self.check("rules")
 
+    def test_previews_of_the_shared_cases_are_what_the_worker_sends(self):
+        self.check("preview")
+
     def test_templates_and_filters_get_the_worker_s_words(self):
         """Damaged ones by the thousand: the same verdict, line, column and words from both sides."""
         inputs = damaged(random.Random(4), 6000)
