@@ -26,6 +26,20 @@ OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm
            "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-extensions", "--disable-sync",
            "--no-default-browser-check", "--force-color-profile=srgb", "--lang=en", "--remote-debugging-pipe", "about:blank")
 
+# The middle of an element that is in view, stands still, and is not covered by another one.
+CLICKABLE = """(async () => {
+    const element = document.querySelector(%s);
+    if (!element?.checkVisibility()) { return null; }
+    element.scrollIntoView({block: 'center', behavior: 'instant'});
+    const frame = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const before = element.getBoundingClientRect();
+    await frame();
+    const box = element.getBoundingClientRect();
+    const middle = {x: box.x + box.width / 2, y: box.y + box.height / 2};
+    const top = document.elementFromPoint(middle.x, middle.y);
+    return before.x === box.x && before.y === box.y && top && (element.contains(top) || top.contains(element)) ? middle : null;
+})()"""
+
 
 class BrowserError(Exception):
     """A step did not work; the message holds what the page shows."""
@@ -77,18 +91,25 @@ class Browser:
             *messages, rest = (rest + data).split(b"\0")
             for message in map(json.loads, messages):
                 if "id" in message:
-                    self.answers[message["id"]].put(message)
+                    if message["id"] in self.answers:
+                        self.answers[message["id"]].put(message)
                 elif message.get("sessionId") in self.pages:
                     self.pages[message["sessionId"]].happened(message["method"], message["params"])
 
-    def call(self, method, session=None, **parameters):
-        """A command of the protocol; returns its result."""
+    def send(self, method, session=None, answer=None, **parameters):
+        """A command of the protocol, whose answer goes into a queue, if any; returns its number."""
         with self.lock:
             self.last += 1
-            number = self.last
-            answer = self.answers[number] = queue.Queue()
-            message = {"id": number, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
+            if answer is not None:
+                self.answers[self.last] = answer
+            message = {"id": self.last, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
             self.output.write(json.dumps(message).encode() + b"\0")
+            return self.last
+
+    def call(self, method, session=None, **parameters):
+        """A command of the protocol; returns its result."""
+        answer = queue.Queue()
+        number = self.send(method, session, answer, **parameters)
         try:
             found = answer.get(timeout=60)
         except queue.Empty:
@@ -123,8 +144,10 @@ class Page:
         return self.browser.call(method, self.session, **parameters)
 
     def happened(self, method, parameters):
-        """Keeps what the console says of errors."""
-        if method == "Runtime.exceptionThrown":
+        """Keeps what the console says of errors; leaves a form whose changes were not saved."""
+        if method == "Page.javascriptDialogOpening":
+            self.browser.send("Page.handleJavaScriptDialog", self.session, accept=True)
+        elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
             self.faults.append(details.get("exception", {}).get("description") or details.get("text"))
         elif method == "Log.entryAdded" and parameters["entry"]["level"] == "error":
@@ -169,7 +192,7 @@ class Page:
                 found, trouble = None, str(error)
             else:
                 trouble = ""
-            if found:
+            if found or found == {}:            # an element has no value of its own
                 return found
             if time.monotonic() > deadline:
                 raise BrowserError(f"waited {seconds} s for {what or expression} {trouble}\n{self.url()}\n{self.text()[:2500]}\n{self.faults[-5:]}")
@@ -198,9 +221,7 @@ class Page:
 
     def click(self, selector, leaves=False):
         """Clicks with the mouse; `leaves` waits for the page that comes of it."""
-        self.wait(f"document.querySelector({json.dumps(selector)})?.checkVisibility()", what=f"something to click: {selector}")
-        box = self.js(f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
-                      "const r = e.getBoundingClientRect(); return {x: r.x + r.width / 2, y: r.y + r.height / 2}; })()")
+        box = self.wait(CLICKABLE % json.dumps(selector), what=f"something to click: {selector}")
         if leaves:
             self.leave(lambda: self._mouse(box))
         else:
@@ -220,20 +241,27 @@ class Page:
         self.click("[data-mih-click]", leaves)
 
     def fill(self, selector, text):
-        """Types into a field, in place of what it holds."""
+        """Types into a field, in place of what it holds; again when a script has taken the focus away meanwhile."""
         self.wait(f"document.querySelector({json.dumps(selector)})?.checkVisibility()", what=f"a field: {selector}")
-        self.js(f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.focus(); e.select(); }})()")
-        if text:
-            self.call("Input.insertText", text=text)
-        else:
-            self.key("Delete")
+        deadline = time.monotonic() + SECONDS
+        while True:
+            self.js(f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.focus(); e.select(); }})()")
+            if text:
+                self.call("Input.insertText", text=text)
+            else:
+                self.key("Delete")
+            if self.value(selector) == text:
+                break
+            if time.monotonic() > deadline:
+                raise BrowserError(f"{selector} holds {self.value(selector)!r}, not {text!r}")
         self.js(f"document.querySelector({json.dumps(selector)}).dispatchEvent(new Event('change', {{bubbles: true}}))")
 
     def key(self, name):
         """Presses a key."""
         codes = {"Enter": 13, "Escape": 27, "Tab": 9, "Delete": 46}
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=codes[name])
+        text = {"text": "\r"} if name == "Enter" else {}       # without it no form is sent
+        for kind, more in (("keyDown" if text else "rawKeyDown", text), ("keyUp", {})):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=codes[name], **more)
 
     def choose(self, selector, value):
         """Chooses an option of a list by its value."""
@@ -250,7 +278,9 @@ class Page:
     # ---- what it looks like ----
 
     def screenshot(self, path):
-        """The whole page as PNG."""
+        """The whole page as PNG, once it has taken its size."""
+        self.js("window.scrollTo({top: 0, behavior: 'instant'})")
+        self.js("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0))))")
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": self.width, "height": min(size["height"], 6000), "scale": 1}
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)["data"]
