@@ -99,7 +99,8 @@ abstract class service_form extends \moodleform {
         $this->add_action_buttons(true, $this->text('saveservice'));
 
         $service = $this->_customdata['service'];
-        $this->set_data($service ? $this->from_service($service) : service_fields::defaults());
+        $values = $service ? $this->from_service($service) : service_fields::defaults();
+        $this->set_data(['type' => static::TYPE] + $values);
     }
 
     /**

@@ -53,12 +53,16 @@ final class page {
         $PAGE->set_context($context);
         $PAGE->set_url(self::url($name, $parameters));
         $PAGE->set_pagelayout('admin');
+        $PAGE->set_primary_active_tab('siteadminnode');
+        $PAGE->set_secondary_active_tab('modules');
         $PAGE->set_title(get_string($title, 'local_integrationhub') . ' - ' . get_string('pluginname', 'local_integrationhub'));
         $PAGE->set_heading(get_string('pluginname', 'local_integrationhub'));
-        $PAGE->navbar->add(get_string('pluginname', 'local_integrationhub'), self::url('index'));
         if ($parent !== null) {
+            $PAGE->navbar->add(get_string('pluginname', 'local_integrationhub'), self::url('index'));
             $PAGE->navbar->add(get_string($parent, 'local_integrationhub'), self::url($parent));
-            $PAGE->navbar->add(get_string($title, 'local_integrationhub'));
+            if ($title !== $parent) {
+                $PAGE->navbar->add(get_string($title, 'local_integrationhub'));
+            }
         }
     }
 

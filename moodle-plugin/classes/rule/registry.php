@@ -210,6 +210,34 @@ class registry {
     }
 
     /**
+     * What cannot work.
+     *
+     * @param array $values of the fields that are set
+     * @param int $serviceid of the rule, when it is not among them
+     * @return \moodle_exception[] by name of the field
+     */
+    public static function faults(array $values, int $serviceid = 0): array {
+        global $DB;
+        $service = (int) ($values['serviceid'] ?? $serviceid);
+        $israw = $DB->get_field('local_integrationhub_svc', 'body_type', ['id' => $service]) === 'raw';
+        $faults = [];
+        foreach (self::FIELDS as $field) {
+            if (!isset($values[$field])) {
+                continue;
+            }
+            try {
+                self::validate($field, (string) $values[$field], $israw);
+            } catch (syntax_exception $e) {
+                $a = ['field' => $field, 'fault' => $e->getMessage()];
+                $faults[$field] = new \moodle_exception('error_syntax', 'local_integrationhub', '', $a);
+            } catch (\moodle_exception $e) {
+                $faults[$field] = $e;
+            }
+        }
+        return $faults;
+    }
+
+    /**
      * Refuses what cannot work and brings the rest into its form.
      *
      * @param array $values of the fields that are set
@@ -218,55 +246,48 @@ class registry {
      * @throws \moodle_exception naming what is wrong
      */
     private static function validated(array $values, int $serviceid = 0): array {
-        global $DB;
-        if (isset($values['eventname'])) {
-            $name = event_name::normalise($values['eventname']);
-            if ($name === null) {
-                throw new \moodle_exception('error_eventname', 'local_integrationhub', '', $values['eventname']);
-            }
-            $values['eventname'] = $name;
+        foreach (self::faults($values, $serviceid) as $fault) {
+            throw $fault;
         }
-        if (isset($values['serviceid']) && !$DB->record_exists('local_integrationhub_svc', ['id' => $values['serviceid']])) {
-            throw new \moodle_exception('service_not_found', 'local_integrationhub', '', $values['serviceid']);
+        if (isset($values['eventname'])) {
+            $values['eventname'] = event_name::normalise($values['eventname']);
         }
         if (isset($values['http_method'])) {
             $values['http_method'] = strtoupper($values['http_method']);
-            if (!in_array($values['http_method'], self::METHODS, true)) {
-                $a = ['name' => 'http_method', 'value' => $values['http_method'], 'accepted' => implode(', ', self::METHODS)];
-                throw new \moodle_exception('error_choice', 'local_integrationhub', '', $a);
-            }
         }
-        $endpoint = (string) ($values['endpoint'] ?? '');
-        if (\core_text::strlen($endpoint) > 255 || preg_match('~[\x00-\x1f\x7f]~', $endpoint)) {
-            throw new \moodle_exception('error_endpoint', 'local_integrationhub');
-        }
-        self::check_syntax($values, (int) ($values['serviceid'] ?? $serviceid));
         return $values;
     }
 
     /**
-     * Refuses templates and a filter that the workers could not use.
+     * Refuses a value that the workers could not use.
      *
-     * @param array $values of the fields that are set
-     * @param int $serviceid
-     * @throws \moodle_exception naming the field, line, column and what was expected
+     * @param string $field
+     * @param string $value
+     * @param bool $israw whether the service's bodies are plain text
+     * @throws syntax_exception naming line, column and what was expected
+     * @throws \moodle_exception
      */
-    private static function check_syntax(array $values, int $serviceid): void {
+    private static function validate(string $field, string $value, bool $israw): void {
         global $DB;
-        $israw = $DB->get_field('local_integrationhub_svc', 'body_type', ['id' => $serviceid]) === 'raw';
-        $field = 'endpoint';
-        try {
-            template::check_text((string) ($values['endpoint'] ?? ''));
-            $field = 'payload_template';
-            $payload = $values['payload_template'] ?? null;
-            if (!template::is_none($payload)) {
-                $israw ? template::check_text($payload) : template::check_json($payload);
+        if ($field === 'eventname' && event_name::normalise($value) === null) {
+            throw new \moodle_exception('error_eventname', 'local_integrationhub', '', $value);
+        }
+        if ($field === 'serviceid' && !$DB->record_exists('local_integrationhub_svc', ['id' => $value])) {
+            throw new \moodle_exception('service_not_found', 'local_integrationhub', '', $value);
+        }
+        if ($field === 'http_method' && !in_array(strtoupper($value), self::METHODS, true)) {
+            $a = ['name' => 'http_method', 'value' => strtoupper($value), 'accepted' => implode(', ', self::METHODS)];
+            throw new \moodle_exception('error_choice', 'local_integrationhub', '', $a);
+        }
+        if ($field === 'endpoint') {
+            if (\core_text::strlen($value) > 255 || preg_match('~[\x00-\x1f\x7f]~', $value)) {
+                throw new \moodle_exception('error_endpoint', 'local_integrationhub');
             }
-            $field = 'filter';
-            condition::check((string) ($values['filter'] ?? ''));
-        } catch (syntax_exception $e) {
-            $a = ['field' => $field, 'fault' => $e->getMessage()];
-            throw new \moodle_exception('error_syntax', 'local_integrationhub', '', $a);
+            template::check_text($value);
+        } else if ($field === 'payload_template' && !template::is_none($value)) {
+            $israw ? template::check_text($value) : template::check_json($value);
+        } else if ($field === 'filter') {
+            condition::check($value);
         }
     }
 }

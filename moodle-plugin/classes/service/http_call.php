@@ -75,6 +75,7 @@ final class http_call {
         ];
         if ($curl->get_errno() || !$call->status) {
             $call->error = (string) ($curl->error ?: $answer);
+            $call->body = '';
         }
         return $call;
     }
