@@ -30,15 +30,18 @@ use local_integrationhub\local\config;
 
 defined('MOODLE_INTERNAL') || die();
 
-$category = new admin_category('local_integrationhub_pages', new lang_string('pluginname_pages', 'local_integrationhub'));
-$ADMIN->add('localplugins', $category);
-foreach (['index' => 'dashboard_tab', 'services' => 'services', 'rules' => 'rules'] as $page => $name) {
-    $ADMIN->add('local_integrationhub_pages', new admin_externalpage(
-        "local_integrationhub_$page",
-        new lang_string($name, 'local_integrationhub'),
-        new moodle_url("/local/integrationhub/$page.php"),
-        'local/integrationhub:view'
-    ));
+// Without this category, which others than site administrators may lack, the pages are in the navigation all the same.
+if ($ADMIN->locate('localplugins')) {
+    $category = new admin_category('local_integrationhub_pages', new lang_string('pluginname_pages', 'local_integrationhub'));
+    $ADMIN->add('localplugins', $category);
+    foreach (['index' => 'dashboard_tab', 'services' => 'services', 'rules' => 'rules'] as $page => $name) {
+        $ADMIN->add('local_integrationhub_pages', new admin_externalpage(
+            "local_integrationhub_$page",
+            new lang_string($name, 'local_integrationhub'),
+            new moodle_url("/local/integrationhub/$page.php"),
+            'local/integrationhub:view'
+        ));
+    }
 }
 
 if ($hassiteconfig) {

@@ -89,7 +89,8 @@ class amqp_service_form extends service_form {
         $parts = [
             'tls' => $tls,
             'host' => trim((string) ($data['amqp_host'] ?? ''), " \t[]"),
-            'port' => $port === '' ? ($tls ? 5671 : 5672) : (int) $port,
+            // One that cannot be is told at its own field.
+            'port' => ctype_digit($port) && $port <= 65535 ? (int) $port : ($tls ? 5671 : 5672),
             'user' => (string) ($data['amqp_user'] ?? ''),
             'pass' => $values['amqp_pass'] ?? $this->stored_password(),
             'vhost' => (string) ($data['amqp_vhost'] ?? '') ?: '/',
@@ -149,7 +150,7 @@ class amqp_service_form extends service_form {
                 $errors["amqp_$name"] = $this->text('error_amqp_name');
             }
         }
-        return $errors + parent::validation($data, $files);
+        return $this->ask_again($errors + parent::validation($data, $files), $data);
     }
 
     /**

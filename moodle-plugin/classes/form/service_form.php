@@ -136,6 +136,17 @@ abstract class service_form extends \moodleform {
             }
         }
         $errors += $this->check($values, $service);
+        return $this->ask_again($errors, $data);
+    }
+
+    /**
+     * Asks for the secrets again that were typed into a form with a mistake.
+     *
+     * @param string[] $errors
+     * @param array $data
+     * @return string[]
+     */
+    protected function ask_again(array $errors, array $data): array {
         foreach ($errors ? array_keys(static::SECRETS) : [] as $field) {
             if (trim((string) ($data[$field] ?? '')) !== '') {
                 $errors += [$field => $this->text('error_secret_again')];

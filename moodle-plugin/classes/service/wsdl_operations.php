@@ -59,7 +59,7 @@ final class wsdl_operations {
             [$names, $imports] = self::of_text($call->body);
             $operations = array_merge($operations, $names);
             foreach ($imports as $import) {
-                $wait[] = (new \moodle_url($import))->get_host() ? $import : self::resolve($next, $import);
+                $wait[] = parse_url($import, PHP_URL_HOST) ? $import : self::resolve($next, $import);
             }
         }
         if (!$operations) {
