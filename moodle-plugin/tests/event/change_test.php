@@ -98,7 +98,8 @@ final class change_test extends \advanced_testcase {
         rule_deleted::record(7, '\core\event\user_created');
         [$service, $rule] = $sink->get_events();
         $user = get_admin()->id;
-        $this->assertSame("The user with id '$user' updated the service 'crm' with id '5': timeout, paused.", $service->get_description());
+        $expected = "The user with id '$user' updated the service 'crm' with id '5': timeout, paused.";
+        $this->assertSame($expected, $service->get_description());
         $this->assertStringEndsWith('services.php', $service->get_url()->out());
         $this->assertSame('local_integrationhub_svc', $service->objecttable);
         $this->assertStringEndsWith("deleted the rule for '\\core\\event\\user_created' with id '7'.", $rule->get_description());

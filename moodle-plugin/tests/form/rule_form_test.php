@@ -56,7 +56,8 @@ final class rule_form_test extends \advanced_testcase {
 
     public function test_faults_name_line_and_column(): void {
         $service = $this->getDataGenerator()->get_plugin_generator('local_integrationhub')->create_service();
-        $data = ['serviceid' => $service->id, 'payload_template' => "{\r\n \"a\": }", 'filter' => '{"a": {"$x": 1}}', 'endpoint' => '/{{'];
+        $data = ['serviceid' => $service->id, 'payload_template' => "{\r\n \"a\": }", 'endpoint' => '/{{'];
+        $data['filter'] = '{"a": {"$x": 1}}';
         $form = $this->sent($data);
         $this->assertNull($form->values());
         $errors = $form->validation($data + ['eventname' => 'nonsense'], []);

@@ -87,7 +87,8 @@ final class service_syntax_test extends \advanced_testcase {
     }
 
     public function test_every_fault_is_told(): void {
-        $faults = service_fields::faults(['name' => ' ', 'base_url' => 'x', 'timeout' => 0, 'auth_type' => 'digest', 'paused' => 1]);
+        $values = ['name' => ' ', 'base_url' => 'x', 'timeout' => 0, 'auth_type' => 'digest', 'paused' => 1];
+        $faults = service_fields::faults($values);
         $this->assertSame(['name', 'base_url', 'timeout', 'auth_type'], array_keys($faults));
     }
 

@@ -62,7 +62,8 @@ final class status_test extends \advanced_testcase {
         $service = $generator->create_service(['name' => 'crm']);
         $generator->create_rule(['eventname' => '\core\event\a', 'serviceid' => $service->id]);
         $generator->create_rule(['eventname' => '\core\event\b', 'serviceid' => $service->id, 'enabled' => 0]);
-        $DB->insert_record('local_integrationhub_cb', (object) ['serviceid' => $service->id, 'state' => 'open', 'retryat' => time() + 60]);
+        $breaker = ['serviceid' => $service->id, 'state' => 'open', 'retryat' => time() + 60];
+        $DB->insert_record('local_integrationhub_cb', (object) $breaker);
         foreach ([[1, 20, 0], [1, 40, 0], [0, 90, 0], [0, 500, 90000]] as [$success, $latency, $age]) {
             $DB->insert_record('local_integrationhub_log', (object) ['serviceid' => $service->id, 'endpoint' => '/',
                 'success' => $success, 'latency_ms' => $latency, 'timecreated' => time() - $age]);

@@ -42,9 +42,9 @@ final class connection_test_test extends \advanced_testcase {
      * @return \stdClass
      */
     private function service(array $values): \stdClass {
-        return (object) ($values + ['type' => 'rest', 'base_url' => 'https://www.example.com/api', 'auth_type' => 'none', 'auth_token' => null,
-            'auth_user' => null, 'auth_header' => null, 'auth_url' => null, 'auth_scope' => null, 'client_cert' => null,
-            'signing_secret' => null, 'signing_secret_old' => null, 'timeout' => 5]);
+        return (object) ($values + ['type' => 'rest', 'base_url' => 'https://www.example.com/api', 'auth_type' => 'none',
+            'auth_token' => null, 'auth_user' => null, 'auth_header' => null, 'auth_url' => null, 'auth_scope' => null,
+            'client_cert' => null, 'signing_secret' => null, 'signing_secret_old' => null, 'timeout' => 5]);
     }
 
     public function test_what_blocked_hosts_answer_is_not_seen(): void {
@@ -73,7 +73,8 @@ final class connection_test_test extends \advanced_testcase {
     }
 
     public function test_a_wsdl(): void {
-        \curl::mock_response('<definitions xmlns="http://schemas.xmlsoap.org/wsdl/"><portType><operation name="Make"/></portType></definitions>');
+        $porttype = '<portType><operation name="Make"/></portType>';
+        \curl::mock_response('<definitions xmlns="http://schemas.xmlsoap.org/wsdl/">' . $porttype . '</definitions>');
         $result = connection_test::run($this->service(['type' => 'soap', 'auth_type' => 'wsse', 'auth_token' => 'SECRET']));
         $this->assertTrue($result->success);
         $this->assertSame('Operations: Make', $result->body);
@@ -109,7 +110,8 @@ final class connection_test_test extends \advanced_testcase {
 
     public function test_signatures_are_those_of_standard_webhooks(): void {
         $secrets = secrets::sealed(['signing_secret' => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'], 'rest');
-        $headers = credentials::signature($this->service($secrets + ['signing_secret_old' => 'whsec_' . base64_encode('old')]), 'id', '{}');
+        $secrets['signing_secret_old'] = 'whsec_' . base64_encode('old');
+        $headers = credentials::signature($this->service($secrets), 'id', '{}');
         $this->assertSame('id', $headers['webhook-id']);
         $expected = array_map(function (string $key) use ($headers): string {
             return 'v1,' . base64_encode(hash_hmac('sha256', "id.{$headers['webhook-timestamp']}.{}", $key, true));

@@ -80,8 +80,8 @@ final class transfer_test extends \advanced_testcase {
             $this->assertEquals($old->$field, $new->$field, $field);
         }
         [$rule] = array_values(rules::get_all_rules());
-        $this->assertEquals([$new->id, '/u', '{"courseid": 2}', '{"a": {{userid}}}', 0],
-            [$rule->serviceid, $rule->endpoint, $rule->filter, $rule->payload_template, $rule->enabled]);
+        $this->assertEquals([$new->id, '/u', 0], [$rule->serviceid, $rule->endpoint, $rule->enabled]);
+        $this->assertSame(['{"courseid": 2}', '{"a": {{userid}}}'], [$rule->filter, $rule->payload_template]);
         $this->assertSame($json, transfer::export());
     }
 
@@ -108,7 +108,10 @@ final class transfer_test extends \advanced_testcase {
             'a newer one' => ['{"format": "local_integrationhub/services", "version": 2, "services": []}', 'error_import_version'],
             'a bad address' => [$with(['name' => 'a', 'base_url' => 'ftp://h']), 'error_import_service'],
             'no name' => [$with(['base_url' => 'https://h']), 'error_import_service'],
-            'a bad rule' => [$with(['name' => 'a', 'base_url' => 'https://h', 'rules' => [['eventname' => 'x']]]), 'error_import_service'],
+            'a bad rule' => [
+                $with(['name' => 'a', 'base_url' => 'https://h', 'rules' => [['eventname' => 'x']]]),
+                'error_import_service',
+            ],
             'no object' => [str_replace('[]', '5', $with(['name' => 'a', 'base_url' => 'x'])), 'error_import_service'],
         ];
     }
