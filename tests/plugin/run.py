@@ -17,7 +17,8 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "harness")]
 import integration                                                       # noqa: E402  (the paths come first)
 import moodle_site                                                       # noqa: E402
 
-MODULES = ("test_plain", "test_events", "test_failures", "test_tools", "test_gateway", "test_upgrade")   # the upgrade leaves no plugin behind: last
+# The upgrade leaves no plugin behind: last.
+MODULES = ("test_plain", "test_events", "test_failures", "test_tools", "test_gateway", "test_pages", "test_upgrade")
 PLUGIN = os.path.join(os.path.dirname(os.path.dirname(HERE)), "moodle-plugin")
 
 
