@@ -25,6 +25,7 @@
 require(__DIR__ . '/../../config.php');
 
 use local_integrationhub\local\page;
+use local_integrationhub\local\statistics\period;
 use local_integrationhub\local\status;
 use local_integrationhub\output\dashboard_page;
 use local_integrationhub\output\tabs;
@@ -33,7 +34,9 @@ use local_integrationhub\output\tabs;
 $action = optional_param('action', '', PARAM_ALPHA);
 $serviceid = optional_param('serviceid', 0, PARAM_INT);
 
-page::begin('index', [], page::VIEW, 'dashboard_tab');
+$period = new period(optional_param('period', '', PARAM_ALPHANUM));
+$parameters = array_filter(['period' => $period->key, 'serviceid' => $serviceid]);
+page::begin('index', $parameters, page::VIEW, 'dashboard_tab');
 if ($action === 'add' || $action === 'edit') {
     redirect(page::url('service', $action === 'edit' ? ['id' => $serviceid] : ['type' => 'rest']));
 } else if ($action === 'delete' || $action === 'resetcircuit') {
@@ -41,8 +44,9 @@ if ($action === 'add' || $action === 'edit') {
     redirect(page::url('service_action', ['id' => $serviceid, 'action' => $name]));
 }
 
+$PAGE->requires->js_call_amd('local_integrationhub/dashboard', 'init');
 $output = $PAGE->get_renderer('local_integrationhub');
 echo $output->header();
 echo $output->render(new tabs('index'));
-echo $output->render(new dashboard_page(new status(), page::can_manage()));
+echo $output->render(new dashboard_page(new status(), page::can_manage(), $period, $serviceid));
 echo $output->footer();

@@ -25,6 +25,14 @@
 defined('MOODLE_INTERNAL') || die();
 
 $functions = [
+    'local_integrationhub_dashboard' => [
+        'classname' => 'local_integrationhub\external\dashboard',
+        'description' => 'What the dashboard shows now.',
+        'type' => 'read',
+        'ajax' => true,
+        'loginrequired' => true,
+        'capabilities' => 'local/integrationhub:view',
+    ],
     'local_integrationhub_preview_payload' => [
         'classname' => 'local_integrationhub\external\preview_payload',
         'description' => 'Shows what a template makes of an event.',

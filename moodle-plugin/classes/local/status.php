@@ -80,7 +80,7 @@ final class status {
     /**
      * The sum of a number of all services.
      *
-     * @param string $name requests or failures
+     * @param string $name requests, failures or waiting
      * @return int
      */
     public function sum(string $name): int {
@@ -88,13 +88,12 @@ final class status {
     }
 
     /**
-     * The services whose circuit breaker is not closed.
+     * How long the oldest message at the broker has waited.
      *
-     * @return \stdClass[]
+     * @return int|null seconds; null: none waits, or it is not known
      */
-    public function troubled(): array {
-        return array_filter($this->services, function (\stdClass $service): bool {
-            return $service->state !== 'closed';
-        });
+    public function oldest(): ?int {
+        $ages = array_filter(array_column($this->services, 'oldest'), 'is_int');
+        return $ages ? max($ages) : null;
     }
 }

@@ -101,57 +101,10 @@ class services_page implements named_templatable, \renderable {
             'failures' => $service->failures,
             'latency' => $service->latency === null ? '' : get_string('milliseconds', 'local_integrationhub', $service->latency),
             'dead' => $service->dead,
-            'state' => $this->state($service),
-            'breaker' => $this->breaker($service),
+            'state' => badges::service($service),
+            'breaker' => badges::breaker($service),
             'menu' => $this->canmanage ? $this->menu($service, $output) : '',
         ];
-    }
-
-    /**
-     * Whether deliveries go out.
-     *
-     * @param \stdClass $service
-     * @return array icon, class and text
-     */
-    private function state(\stdClass $service): array {
-        if (!$service->enabled) {
-            return self::badge('status_disabled', 'fa-circle-o', 'secondary');
-        }
-        if ($service->paused) {
-            return self::badge('status_paused', 'fa-pause', 'warning');
-        }
-        return self::badge('status_active', 'fa-check', 'success');
-    }
-
-    /**
-     * The circuit breaker.
-     *
-     * @param \stdClass $service
-     * @return array icon, class and text
-     */
-    private function breaker(\stdClass $service): array {
-        $looks = [
-            'closed' => ['fa-link', 'success'], 'halfopen' => ['fa-adjust', 'warning'], 'open' => ['fa-chain-broken', 'danger'],
-        ];
-        $state = isset($looks[$service->state]) ? $service->state : 'closed';
-        $badge = self::badge("circuit_$state", ...$looks[$state]);
-        if ($state === 'open' && $service->retryat > time()) {
-            $when = userdate($service->retryat, get_string('strftimedatetimeshort', 'langconfig'));
-            $badge['note'] = get_string('circuit_probe', 'local_integrationhub', $when);
-        }
-        return $badge;
-    }
-
-    /**
-     * A state as words with a sign, never as a colour alone.
-     *
-     * @param string $key of the words
-     * @param string $icon
-     * @param string $class of the colour
-     * @return array
-     */
-    private static function badge(string $key, string $icon, string $class): array {
-        return ['text' => get_string($key, 'local_integrationhub'), 'icon' => $icon, 'class' => $class, 'note' => ''];
     }
 
     /**

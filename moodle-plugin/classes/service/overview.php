@@ -16,6 +16,9 @@
 
 namespace local_integrationhub\service;
 
+use local_integrationhub\local\statistics\counts;
+use local_integrationhub\local\statistics\reader;
+
 /**
  * How the services are doing, from a fixed number of queries.
  *
@@ -27,8 +30,12 @@ final class overview {
     /** Seconds that the failures and latencies shown are of. */
     public const PERIOD = 86400;
 
+    /** What the workers saw waiting counts for so many seconds. */
+    public const SEENAGE = 300;
+
     /**
-     * All services, by name, each with rules, rulesenabled, state, retryat, requests, failures, latency and dead.
+     * All services, by name, each with rules, rulesenabled, state, retryat, requests, failures, latency and dead; waiting is
+     * null when no worker has looked lately, and oldest when none waits or it is not known.
      *
      * @return \stdClass[]
      */
@@ -39,12 +46,14 @@ final class overview {
             "SELECT serviceid, COUNT(*) AS number, SUM(enabled) AS enabled FROM {local_integrationhub_rules} GROUP BY serviceid"
         );
         $breakers = $DB->get_records('local_integrationhub_cb', null, '', 'serviceid, state, retryat, failure_count');
-        $requests = $DB->get_records_sql(
-            "SELECT serviceid, COUNT(*) AS number, SUM(success) AS succeeded, AVG(latency_ms) AS latency
-               FROM {local_integrationhub_log}
-              WHERE timecreated > :since AND direction = :direction
-           GROUP BY serviceid",
-            ['since' => time() - self::PERIOD, 'direction' => 'outbound']
+        $requests = reader::since(time() - self::PERIOD);
+        $hour = reader::since(time() - 3600);
+        $backlogs = $DB->get_records_select(
+            'local_integrationhub_backlog',
+            'timeseen > ?',
+            [time() - self::SEENAGE],
+            '',
+            'serviceid, waiting, timeoldest'
         );
         $dead = $DB->get_records_sql_menu(
             "SELECT serviceid, COUNT(*) FROM {local_integrationhub_dlq} WHERE state = :state GROUP BY serviceid",
@@ -55,10 +64,15 @@ final class overview {
             $service->rulesenabled = (int) ($rules[$id]->enabled ?? 0);
             $service->state = $breakers[$id]->state ?? 'closed';
             $service->retryat = (int) ($breakers[$id]->retryat ?? 0);
-            $service->requests = (int) ($requests[$id]->number ?? 0);
-            $service->failures = $service->requests - (int) ($requests[$id]->succeeded ?? 0);
-            $service->latency = isset($requests[$id]->latency) ? (int) round($requests[$id]->latency) : null;
+            $counts = $requests[$id] ?? new counts();
+            $service->requests = $counts->requests();
+            $service->failures = $counts->failures();
+            $service->latency = $counts->average() === null ? null : (int) round($counts->average());
+            $service->waiting = isset($backlogs[$id]) ? (int) $backlogs[$id]->waiting : null;
+            $oldest = $service->waiting ? $backlogs[$id]->timeoldest : null;
+            $service->oldest = $oldest === null ? null : max(0, time() - (int) $oldest);
             $service->dead = (int) ($dead[$id] ?? 0);
+            $service->retriedhour = ($hour[$id] ?? new counts())->retried;
         }
         return $services;
     }

@@ -64,12 +64,15 @@ final class status_test extends \advanced_testcase {
         $generator->create_rule(['eventname' => '\core\event\b', 'serviceid' => $service->id, 'enabled' => 0]);
         $breaker = ['serviceid' => $service->id, 'state' => 'open', 'retryat' => time() + 60];
         $DB->insert_record('local_integrationhub_cb', (object) $breaker);
-        foreach ([[1, 20, 0], [1, 40, 0], [0, 90, 0], [0, 500, 90000]] as [$success, $latency, $age]) {
-            $DB->insert_record('local_integrationhub_log', (object) ['serviceid' => $service->id, 'endpoint' => '/',
-                'success' => $success, 'latency_ms' => $latency, 'timecreated' => time() - $age]);
+        foreach ([[2, 0, 60000, 0], [0, 1, 90000, 0], [0, 7, 500000, 90000]] as [$delivered, $retried, $latency, $age]) {
+            $start = time() - $age;
+            $DB->insert_record('local_integrationhub_stat', (object) ['serviceid' => $service->id, 'ruleid' => $retried,
+                'width' => 60,
+                'timestart' => $start - $start % 60, 'delivered' => $delivered, 'retried' => $retried, 'latencysum' => $latency,
+                'h5' => $delivered + $retried]);
         }
-        $DB->insert_record('local_integrationhub_log', (object) ['serviceid' => $service->id, 'endpoint' => 'webhook',
-            'success' => 0, 'direction' => 'inbound', 'timecreated' => time()]);
+        $DB->insert_record('local_integrationhub_backlog', (object) ['serviceid' => $service->id, 'waiting' => 5,
+            'timeoldest' => time() - 300, 'timeseen' => time()]);
         foreach (['dead', 'delivered'] as $state) {
             $row = ['eventname' => '\core\event\a', 'serviceid' => $service->id, 'state' => $state];
             $DB->insert_record('local_integrationhub_dlq', (object) $row);
@@ -89,12 +92,15 @@ final class status_test extends \advanced_testcase {
         $this->assertSame([3, 1], [$status->sum('requests'), $status->sum('failures')]);
         $crm = reset($status->services);
         $this->assertSame(['open', 2, 1, 50, 1], [$crm->state, $crm->rules, $crm->rulesenabled, $crm->latency, $crm->dead]);
+        $this->assertSame([5, 5], [$crm->waiting, $status->sum('waiting')]);
+        $this->assertGreaterThanOrEqual(300, $status->oldest());
 
         $page = $this->page();
         $this->assertFalse($page['hasnext']);
-        $this->assertSame(['crm'], array_column($page['troubled'], 'name'));
-        $this->assertSame([3, 1, 1, 1, 1, 1], array_column($page['numbers'], 'number'));
-        $this->assertStringContainsString('2 mins', $page['numbers'][3]['note']);
+        $this->assertSame(['Open'], array_column(array_column($page['services'], 'breaker'), 'text'));
+        $this->assertSame([3, 1, 1, 5, 1, 1, 1], array_column($page['numbers'], 'number'));
+        $this->assertStringContainsString('5 mins', $page['numbers'][3]['note']);
+        $this->assertStringContainsString('2 mins', $page['numbers'][4]['note']);
         $this->assertSame('h', $page['workers'][0]['host']);
     }
 }
