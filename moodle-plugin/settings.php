@@ -34,7 +34,7 @@ defined('MOODLE_INTERNAL') || die();
 if ($ADMIN->locate('localplugins')) {
     $category = new admin_category('local_integrationhub_pages', new lang_string('pluginname_pages', 'local_integrationhub'));
     $ADMIN->add('localplugins', $category);
-    foreach (['index' => 'dashboard_tab', 'services' => 'services', 'rules' => 'rules'] as $page => $name) {
+    foreach (\local_integrationhub\output\tabs::PAGES as $page => $name) {
         $ADMIN->add('local_integrationhub_pages', new admin_externalpage(
             "local_integrationhub_$page",
             new lang_string($name, 'local_integrationhub'),

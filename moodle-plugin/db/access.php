@@ -33,6 +33,15 @@ $capabilities = [
             'manager' => CAP_ALLOW,
         ],
     ],
+    'local/integrationhub:replay' => [
+        'captype' => 'write',
+        'contextlevel' => CONTEXT_SYSTEM,
+        'riskbitmask' => RISK_PERSONAL | RISK_DATALOSS,
+        'archetypes' => [
+            'manager' => CAP_ALLOW,
+        ],
+        'clonepermissionsfrom' => 'local/integrationhub:manage',
+    ],
     'local/integrationhub:view' => [
         'captype' => 'read',
         'contextlevel' => CONTEXT_SYSTEM,

@@ -25,6 +25,14 @@
 defined('MOODLE_INTERNAL') || die();
 
 $functions = [
+    'local_integrationhub_replays' => [
+        'classname' => 'local_integrationhub\external\replays',
+        'description' => 'The latest replays of dead letters, and how far they are.',
+        'type' => 'read',
+        'ajax' => true,
+        'loginrequired' => true,
+        'capabilities' => 'local/integrationhub:view',
+    ],
     'local_integrationhub_dashboard' => [
         'classname' => 'local_integrationhub\external\dashboard',
         'description' => 'What the dashboard shows now.',

@@ -17,10 +17,11 @@
 namespace local_integrationhub\event;
 
 /**
- * Somebody has changed a service or a rule: the audit trail in Moodle's log. It names what was changed, never a value.
+ * Somebody has changed a service or a rule, or asked for a replay: the audit trail in Moodle's log. It names what was
+ * changed, never a value.
  *
  * @property-read array $other {
- *      - string name: of the service, or the event name of the rule
+ *      - string name: of the service, the event name of the rule, or which dead letters
  *      - string[] fields: the columns that have new values, where some were changed
  * }
  *
@@ -41,7 +42,7 @@ abstract class change extends \core\event\base {
     /**
      * Records a change.
      *
-     * @param int $id of the service or rule
+     * @param int $id of the service, rule or replay
      * @param string $name
      * @param string[] $fields columns that have new values
      */
@@ -89,7 +90,8 @@ abstract class change extends \core\event\base {
      * @return \moodle_url
      */
     public function get_url() {
-        $page = static::TABLE === 'local_integrationhub_svc' ? 'services' : 'rules';
+        $pages = ['local_integrationhub_svc' => 'services', 'local_integrationhub_rules' => 'rules'];
+        $page = $pages[static::TABLE] ?? 'queue';
         return new \moodle_url("/local/integrationhub/$page.php");
     }
 

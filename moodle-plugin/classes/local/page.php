@@ -16,6 +16,8 @@
 
 namespace local_integrationhub\local;
 
+use local_integrationhub\output\tabs;
+
 /**
  * What all pages begin with.
  *
@@ -30,6 +32,9 @@ final class page {
     /** Who may change. */
     public const MANAGE = 'local/integrationhub:manage';
 
+    /** Who may send dead letters again or throw them away. */
+    public const REPLAY = 'local/integrationhub:replay';
+
     /**
      * Lets in who is logged in and has the capability, and sets up the page.
      *
@@ -37,7 +42,7 @@ final class page {
      * @param array $parameters of its address
      * @param string $capability
      * @param string $title key of the page's title
-     * @param string|null $parent script and title of the page above, in the navigation bar
+     * @param string|null $parent script of the tab that it belongs to, for the navigation bar
      */
     public static function begin(
         string $name,
@@ -57,10 +62,14 @@ final class page {
         $PAGE->set_secondary_active_tab('modules');
         $PAGE->set_title(get_string($title, 'local_integrationhub') . ' - ' . get_string('pluginname', 'local_integrationhub'));
         $PAGE->set_heading(get_string('pluginname', 'local_integrationhub'));
-        if ($parent !== null) {
+        if ($parent === null) {
+            // With a search or a period in its address it is still the same page of the navigation.
+            \navigation_node::override_active_url(self::url($name));
+        } else {
             $PAGE->navbar->add(get_string('pluginname', 'local_integrationhub'), self::url('index'));
-            $PAGE->navbar->add(get_string($parent, 'local_integrationhub'), self::url($parent));
-            if ($title !== $parent) {
+            $above = tabs::PAGES[$parent];
+            $PAGE->navbar->add(get_string($above, 'local_integrationhub'), self::url($parent));
+            if ($title !== $above) {
                 $PAGE->navbar->add(get_string($title, 'local_integrationhub'));
             }
         }
@@ -73,6 +82,15 @@ final class page {
      */
     public static function can_manage(): bool {
         return has_capability(self::MANAGE, \context_system::instance());
+    }
+
+    /**
+     * Whether the user may send dead letters again.
+     *
+     * @return bool
+     */
+    public static function can_replay(): bool {
+        return has_capability(self::REPLAY, \context_system::instance());
     }
 
     /**

@@ -16,6 +16,9 @@
 
 namespace local_integrationhub\output;
 
+use local_integrationhub\local\page;
+use local_integrationhub\local\replays;
+
 /**
  * Renders the pages: each renderable names its own template.
  *
@@ -44,6 +47,32 @@ class renderer extends \plugin_renderer_base {
             'fields' => $fields,
             'back' => $back->out(false),
             'destructive' => $destructive,
+        ]);
+    }
+
+    /**
+     * Asks how dead letters are to be sent again, or whether they are to be thrown away.
+     *
+     * @param string $action replay or discard
+     * @param int $number of letters
+     * @param array $values that the form sends along
+     * @param \moodle_url $back
+     * @return string HTML
+     */
+    public function replay_question(string $action, int $number, array $values, \moodle_url $back): string {
+        $fields = [];
+        foreach ($values + ['confirm' => 1, 'sesskey' => sesskey()] as $name => $value) {
+            $fields[] = ['name' => $name, 'value' => $value];
+        }
+        return $this->render_from_template('local_integrationhub/replay_question', [
+            'question' => get_string("letters_{$action}_question", 'local_integrationhub', $number),
+            'note' => get_string("letters_{$action}_note", 'local_integrationhub'),
+            'isdiscard' => $action === 'discard',
+            'url' => page::url('queue_action')->out(false),
+            'fields' => $fields,
+            'back' => $back->out(false),
+            'rate' => replays::RATE,
+            'single' => $number === 1,
         ]);
     }
 }

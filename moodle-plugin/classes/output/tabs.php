@@ -28,7 +28,9 @@ use core\output\named_templatable;
  */
 class tabs implements named_templatable, \renderable {
     /** Pages: script => key of its name. */
-    private const PAGES = ['index' => 'dashboard_tab', 'services' => 'services', 'rules' => 'rules'];
+    public const PAGES = [
+        'index' => 'dashboard_tab', 'services' => 'services', 'rules' => 'rules', 'queue' => 'queue', 'events' => 'sent_events',
+    ];
 
     /** @var string the page that is shown */
     private $current;

@@ -1,0 +1,45 @@
+<?php
+// This file is part of Moodle - https://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <https://www.gnu.org/licenses/>.
+
+/**
+ * One message's way: rules, attempts, answers, dead letters.
+ *
+ * @package    local_integrationhub
+ * @copyright  2026 Moodle Integration Hub contributors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+
+require(__DIR__ . '/../../config.php');
+
+use local_integrationhub\local\page;
+use local_integrationhub\local\trace;
+use local_integrationhub\output\letter_page;
+use local_integrationhub\output\tabs;
+
+$messageid = required_param('messageid', PARAM_RAW_TRIMMED);
+
+page::begin('trace', ['messageid' => $messageid], page::VIEW, 'trace', 'events');
+$trace = new trace($messageid);
+if ($trace->is_empty()) {
+    $none = get_string('trace_none', 'local_integrationhub');
+    redirect(page::url('events'), $none, null, \core\output\notification::NOTIFY_WARNING);
+}
+
+$output = $PAGE->get_renderer('local_integrationhub');
+echo $output->header();
+echo $output->render(new tabs('events'));
+echo $output->render(new letter_page($trace, null, page::can_replay()));
+echo $output->footer();
