@@ -73,4 +73,20 @@ $functions = [
         'loginrequired' => true,
         'capabilities' => 'local/integrationhub:manage',
     ],
+    'local_integrationhub_test_send' => [
+        'classname' => 'local_integrationhub\external\test_send',
+        'description' => 'Has a worker send the latest event by a rule.',
+        'type' => 'write',
+        'ajax' => true,
+        'loginrequired' => true,
+        'capabilities' => 'local/integrationhub:manage',
+    ],
+    'local_integrationhub_test_result' => [
+        'classname' => 'local_integrationhub\external\test_result',
+        'description' => 'What became of a test.',
+        'type' => 'write',
+        'ajax' => true,
+        'loginrequired' => true,
+        'capabilities' => 'local/integrationhub:manage',
+    ],
 ];

@@ -67,9 +67,14 @@ class rule_form extends \moodleform {
         $mform->setDefault('enabled', 1);
         $preview = $OUTPUT->render_from_template('local_integrationhub/preview', []);
         $mform->addElement('static', 'preview', $this->text('preview'), $preview);
+        $rule = $this->_customdata['rule'];
+        if ($rule) {
+            $test = $OUTPUT->render_from_template('local_integrationhub/testsend', ['ruleid' => $rule->id]);
+            $mform->addElement('static', 'test', $this->text('test'), $test);
+            $PAGE->requires->js_call_amd('local_integrationhub/testsend', 'init');
+        }
         $this->add_action_buttons(true, get_string('savechanges'));
 
-        $rule = $this->_customdata['rule'];
         $this->set_data($rule ?: ['serviceid' => $this->_customdata['serviceid']]);
         $PAGE->requires->js_call_amd('local_integrationhub/rules', 'init', [array_map(function (\stdClass $service): string {
             return $service->type;

@@ -104,7 +104,7 @@ final class amqp_broker implements broker {
     public function redeliver(message $message, int $serviceid, int $ruleid): receipt {
         return $this->attempt(function () use ($message, $serviceid, $ruleid): void {
             $properties = self::properties($message, config::site_id());
-            $properties['headers'] = ($properties['headers'] ?? []) + ['x-mih-rule' => (string) $ruleid];
+            $properties['headers'] = ($properties['headers'] ?? []) + ['x-mih-rule' => (string) $ruleid] + $message->headers;
             $exchange = $this->exchange(config::text('namespace') . '.redeliver');
             $exchange->publish($message->body, (string) $serviceid, AMQP_MANDATORY, $properties);
             $this->open[++$this->tag] = $message->id;

@@ -49,6 +49,9 @@ final class message {
     /** @var bool whether it may have been published before: the worker fleet then looks whether it was delivered */
     public $republished = false;
 
+    /** @var array headers that tell the worker fleet more, for a message that is handed to one rule */
+    public $headers = [];
+
     /**
      * Constructor.
      *
