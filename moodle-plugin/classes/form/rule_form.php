@@ -63,6 +63,9 @@ class rule_form extends \moodleform {
         $fields = $OUTPUT->render_from_template('local_integrationhub/fields', []);
         $mform->addElement('static', 'fields', $this->text('fields'), $fields);
         $this->add_editor('filter', 'rule_filter', 4, '{"courseid": {"$in": [2, 3]}}');
+        $builder = $OUTPUT->render_from_template('local_integrationhub/filterbuilder', ['operators' => $this->operators()]);
+        $mform->addElement('static', 'builder', '', $builder);
+        $PAGE->requires->js_call_amd('local_integrationhub/filterbuilder', 'init');
         $mform->addElement('advcheckbox', 'enabled', $this->text('enabled'), $this->text('rule_enabled_label'));
         $mform->setDefault('enabled', 1);
         $preview = $OUTPUT->render_from_template('local_integrationhub/preview', []);
@@ -125,6 +128,18 @@ class rule_form extends \moodleform {
             $values[$name] = trim($text) === '' ? null : $text;
         }
         return $values;
+    }
+
+    /**
+     * The comparisons of conditions.
+     *
+     * @return array of the template filterbuilder
+     */
+    private function operators(): array {
+        $names = ['eq', 'neq', 'gt', 'gte', 'lt', 'lte', 'in', 'nin', 'startsWith', 'endsWith', 'regex', 'exist'];
+        return array_map(function (string $name): array {
+            return ['value' => '$' . $name, 'name' => $this->text('operator_' . strtolower($name))];
+        }, $names);
     }
 
     /**
