@@ -382,7 +382,8 @@ final class publisher {
         $error = $this->broker->hint(json_encode([$what => $value]));
         if ($error === null) {
             $this->cooloff->end();
-        } else {
+        } else if (strpos($error, 'NOT_FOUND') === false) {
+            // Where no fleet has started yet, there is nobody to tell.
             debugging('Integration Hub: hint not sent: ' . $error, DEBUG_DEVELOPER);
         }
     }
