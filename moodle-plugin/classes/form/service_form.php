@@ -16,6 +16,7 @@
 
 namespace local_integrationhub\form;
 
+use local_integrationhub\local\inbound\signed;
 use local_integrationhub\local\service_fields;
 use local_integrationhub\service\registry;
 
@@ -44,14 +45,21 @@ abstract class service_form extends \moodleform {
     protected const SECRETS = [];
 
     /** Fields that are switches. */
-    private const SWITCHES = ['enabled', 'paused', 'long_retries'];
+    private const SWITCHES = ['enabled', 'paused', 'long_retries', 'inbound_open'];
 
-    /** Numbers of the section on limits, and of the one on failures. */
+    /** Texts about calls that come in. */
+    private const INBOUND = ['ip_whitelist', 'hmac_header', 'hmac_algo'];
+
+    /** Numbers by section. */
     private const NUMBERS = [
         'limits' => ['timeout' => 'timeout', 'max_concurrency' => 'max_concurrency', 'rate_limit' => 'rate_limit'],
         'failures' => [
             'max_retries' => 'maxretries', 'retry_backoff' => 'retrybackoff', 'cb_failure_threshold' => 'cbfailurethreshold',
             'cb_cooldown' => 'cbcooldown',
+        ],
+        'inbound' => [
+            'rate_limit_requests' => 'rate_limit_requests', 'rate_limit_window' => 'rate_limit_window',
+            'inbound_max_bytes' => 'inbound_max_bytes', 'inbound_window' => 'inbound_window',
         ],
     ];
 
@@ -96,6 +104,7 @@ abstract class service_form extends \moodleform {
         $this->add_numbers('limits');
         $this->add_numbers('failures');
         $this->add_switch('long_retries', 'long_retries');
+        $this->add_inbound();
         $this->add_action_buttons(true, $this->text('saveservice'));
 
         $service = $this->_customdata['service'];
@@ -147,7 +156,7 @@ abstract class service_form extends \moodleform {
      * @return string[]
      */
     protected function ask_again(array $errors, array $data): array {
-        foreach ($errors ? array_keys(static::SECRETS) : [] as $field) {
+        foreach ($errors ? array_keys(self::secrets()) : [] as $field) {
             if (trim((string) ($data[$field] ?? '')) !== '') {
                 $errors += [$field => $this->text('error_secret_again')];
             }
@@ -159,7 +168,7 @@ abstract class service_form extends \moodleform {
      * Prints the form, without what was typed as a secret.
      */
     public function render() {
-        foreach (array_keys(static::SECRETS) as $field) {
+        foreach (array_keys(self::secrets()) as $field) {
             $this->_form->getElement($field)->setValue('');
         }
         return parent::render();
@@ -196,11 +205,11 @@ abstract class service_form extends \moodleform {
      */
     protected function columns(array $data): array {
         $values = ['name' => trim((string) ($data['name'] ?? '')), 'type' => static::TYPE];
-        foreach (static::TEXTS as $name) {
+        foreach (array_merge(static::TEXTS, self::INBOUND) as $name) {
             $text = trim((string) ($data[$name] ?? ''));
             $values[$name] = $text === '' && $name !== 'base_url' ? null : $text;
         }
-        foreach (static::SECRETS as $name => $multiline) {
+        foreach (self::secrets() as $name => $multiline) {
             $text = trim((string) ($data[$name] ?? ''));
             if ($text !== '') {
                 $values[$name] = $multiline ? "$text\n" : $text;
@@ -226,7 +235,7 @@ abstract class service_form extends \moodleform {
      * @return array
      */
     protected function from_service(\stdClass $service): array {
-        return array_diff_key((array) $service, static::SECRETS);
+        return array_diff_key((array) $service, self::secrets());
     }
 
     /**
@@ -290,8 +299,8 @@ abstract class service_form extends \moodleform {
         if ($stored) {
             $attributes['placeholder'] = $this->text('secret_stored');
         }
-        $attributes += static::SECRETS[$name] ? ['rows' => 3] : ['size' => 50];
-        $mform->addElement(static::SECRETS[$name] ? 'textarea' : 'password', $name, $this->text($label), $attributes);
+        $attributes += self::secrets()[$name] ? ['rows' => 3] : ['size' => 50];
+        $mform->addElement(self::secrets()[$name] ? 'textarea' : 'password', $name, $this->text($label), $attributes);
         $mform->setType($name, PARAM_RAW);
         $mform->addHelpButton($name, $label, 'local_integrationhub');
         if ($stored && !$required) {
@@ -352,20 +361,54 @@ abstract class service_form extends \moodleform {
     }
 
     /**
+     * Adds the section of calls that come in from the service.
+     */
+    private function add_inbound(): void {
+        $mform = $this->_form;
+        $mform->addElement('header', 'inbound', $this->text('service_inbound'));
+        $this->add_switch('inbound_open', 'inbound_open');
+        $this->add_secret('hmac_secret', 'hmac_secret');
+        $this->add_text('hmac_header', 'hmac_header', false, ['size' => 30, 'placeholder' => 'X-Hub-Signature-256']);
+        $mform->addHelpButton('hmac_header', 'hmac_header', 'local_integrationhub');
+        $mform->addElement('select', 'hmac_algo', $this->text('hmac_algo'), array_combine(signed::ALGORITHMS, signed::ALGORITHMS));
+        $this->add_text('ip_whitelist', 'ip_whitelist', false, ['size' => 50, 'placeholder' => '203.0.113.0/24']);
+        $mform->addHelpButton('ip_whitelist', 'ip_whitelist', 'local_integrationhub');
+        $this->add_number_fields('inbound', false);
+    }
+
+    /**
      * Adds a section of numbers.
      *
      * @param string $section
      */
     private function add_numbers(string $section): void {
-        $mform = $this->_form;
-        $mform->addElement('header', $section, $this->text("service_$section"));
+        $this->_form->addElement('header', $section, $this->text("service_$section"));
+        $this->add_number_fields($section, true);
+    }
+
+    /**
+     * Adds the numbers of a section.
+     *
+     * @param string $section
+     * @param bool $required whether the browser asks for them; a section with such fields is open at first
+     */
+    private function add_number_fields(string $section, bool $required): void {
         foreach (self::NUMBERS[$section] as $name => $label) {
             [$min, $max] = service_fields::limits($name);
             $attributes = ['type' => 'number', 'min' => $min, 'max' => $max, 'step' => 1, 'size' => 8, 'inputmode' => 'numeric'];
-            $this->add_text($name, $label, true, $attributes);
+            $this->add_text($name, $label, $required, $attributes);
             if (in_array($label, self::HELP, true)) {
-                $mform->addHelpButton($name, $label, 'local_integrationhub');
+                $this->_form->addHelpButton($name, $label, 'local_integrationhub');
             }
         }
+    }
+
+    /**
+     * The fields that hold secrets.
+     *
+     * @return bool[] field => whether it has several lines
+     */
+    private static function secrets(): array {
+        return static::SECRETS + ['hmac_secret' => false];
     }
 }

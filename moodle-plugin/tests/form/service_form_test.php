@@ -50,7 +50,9 @@ final class service_form_test extends \advanced_testcase {
      */
     private static function data(string $type, array $data): array {
         $numbers = ['timeout' => 5, 'max_retries' => 3, 'retry_backoff' => 1, 'cb_failure_threshold' => 5, 'cb_cooldown' => 30,
-            'max_concurrency' => 16, 'rate_limit' => 0, 'long_retries' => 1, 'enabled' => 1, 'paused' => 0];
+            'max_concurrency' => 16, 'rate_limit' => 0, 'long_retries' => 1, 'enabled' => 1, 'paused' => 0,
+            'rate_limit_requests' => 0, 'rate_limit_window' => 60, 'inbound_max_bytes' => 0, 'inbound_window' => 0,
+            'inbound_open' => 0, 'hmac_header' => 'X-Hub-Signature-256', 'hmac_algo' => 'sha256', 'ip_whitelist' => ''];
         $own = [
             'rest' => ['base_url' => 'https://h/a', 'auth_type' => 'bearer', 'auth_token' => 'SECRET', 'body_type' => 'json'],
             'soap' => ['base_url' => 'https://h/?wsdl', 'auth_type' => 'none', 'soap_version' => ''],
@@ -159,6 +161,25 @@ final class service_form_test extends \advanced_testcase {
         $service = $generator->create_service(['name' => 'my old service', 'auth_token' => 'T']);
         $this->assertSame([], $this->errors('rest', ['name' => 'my old service', 'auth_token' => ''], $service));
         $this->assertSame(['name'], array_keys($this->errors('rest', ['name' => 'a new name', 'auth_token' => ''], $service)));
+    }
+
+    public function test_calls_that_come_in(): void {
+        $more = ['ip_whitelist' => '10.0.0.0/8, ::1', 'hmac_secret' => 'IN-SECRET', 'rate_limit_requests' => 9,
+            'inbound_open' => 1];
+        $values = $this->sent('rest', $more)->values();
+        $this->assertEquals($more, array_intersect_key($values, $more));
+        $service = registry::get_service_by_id(registry::create_service((object) secrets::sealed($values, 'rest')));
+        $this->assertStringStartsWith('sodium:', $service->hmac_secret);
+        $html = service_form::of_type('rest', new \moodle_url('/'), $service)->render();
+        $this->assertStringNotContainsString('IN-SECRET', $html);
+        $this->assertStringNotContainsString('sodium:', $html);
+        $this->assertStringNotContainsString('IN-SECRET', \local_integrationhub\service\transfer::export());
+        $this->assertStringNotContainsString('sodium:', \local_integrationhub\service\transfer::export());
+        $values = $this->sent('rest', ['auth_token' => ''], $service)->values();
+        $this->assertArrayNotHasKey('hmac_secret', $values, 'empty keeps what is there');
+        $bad = ['ip_whitelist' => 'nonsense', 'hmac_header' => 'a b', 'rate_limit_window' => 0, 'hmac_algo' => 'md5'];
+        $errors = $this->errors('rest', $bad + ['name' => 'free']);
+        $this->assertEqualsCanonicalizing(array_merge(array_keys($bad), ['auth_token']), array_keys($errors));
     }
 
     public function test_soap(): void {
