@@ -18,7 +18,7 @@ import integration                                                       # noqa:
 import moodle_site                                                       # noqa: E402
 
 # The upgrade leaves no plugin behind: last.
-MODULES = ("test_plain", "test_events", "test_failures", "test_tools", "test_gateway", "test_pages", "test_upgrade")
+MODULES = ("test_plain", "test_events", "test_failures", "test_tools", "test_gateway", "test_pages", "test_story", "test_upgrade")
 PLUGIN = os.path.join(os.path.dirname(os.path.dirname(HERE)), "moodle-plugin")
 
 
