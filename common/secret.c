@@ -18,6 +18,7 @@ enum { KEY_SIZE = 32, IV_SIZE = 16, MAC_SIZE = crypto_auth_hmacsha256_BYTES };
 
 static const char sodium_prefix[] = "sodium:";
 static const char openssl_prefix[] = "openssl-aes-256-ctr:";
+static const char sodium_file[] = "sodium.key";
 static const char openssl_file[] = "openssl-aes-256-ctr.key";
 
 _Static_assert(crypto_secretbox_KEYBYTES == KEY_SIZE, "Moodle's key is one of secretbox");
@@ -69,6 +70,15 @@ static int read_openssl_key(const char *path, struct secret_keys *keys, char *re
     int r = read_key(other, keys->openssl, ret_reason, size);
     keys->has_openssl = r == 0;
     return r == -ENOENT ? 0 : r;
+}
+
+const char *secret_key_path(const char *setting, char *ret_path, size_t size)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    if (*setting || !folder || *folder != '/')
+        return setting;
+    int len = snprintf(ret_path, size, "%s/%s", folder, sodium_file);
+    return len > 0 && (size_t)len < size && access(ret_path, F_OK) == 0 ? ret_path : "";
 }
 
 int secret_keys_load(const char *path, struct secret_keys **ret_keys, char *ret_reason,

@@ -17,6 +17,10 @@ enum { SECRET_MAX = 256 * 1024 }; /* bytes of a stored value */
 
 struct secret_keys;
 
+/* Where the key is: what the setting names; else the credential sodium.key that systemd passed
+ * (systemd.exec(5), LoadCredential=), whose path is put into ret_path; else "", there is none. */
+const char *secret_key_path(const char *setting, char *ret_path, size_t size);
+
 /* Reads the key file, and the one of the older method where there is one beside it. 0, or a
  * negative errno with a reason that names the file (-EINVAL: it holds no key). */
 int secret_keys_load(const char *path, struct secret_keys **ret_keys, char *ret_reason,

@@ -1,6 +1,7 @@
 /* The parts of a worker process: what they tell it, and how they are built and taken down. */
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -376,11 +377,12 @@ static int make_database_side(struct child *c)
 /* Without the keys other services are delivered to; the faults of those with a secret tell. */
 static void load_keys(struct child *c)
 {
-    const char *path = c->settings->security_moodle_key_file;
-    char reason[400];
+    char credential[PATH_MAX], reason[400];
+    const char *path =
+        secret_key_path(c->settings->security_moodle_key_file, credential, sizeof credential);
 
     if (*path && secret_keys_load(path, &c->keys, reason, sizeof reason) < 0)
-        log_error("no secret can be decrypted: [security] moodle_key_file", "reason", reason, NULL);
+        log_error("no secret can be decrypted", "reason", reason, NULL);
 }
 
 int child_make(struct child *c)

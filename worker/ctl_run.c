@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,9 @@ static int fail_file(struct run *r, int error)
 /* A worker without keys goes on, too: the services' faults tell. */
 static void load_keys(struct run *r)
 {
-    const char *path = r->settings->security_moodle_key_file;
+    char credential[PATH_MAX];
+    const char *path =
+        secret_key_path(r->settings->security_moodle_key_file, credential, sizeof credential);
     char *reason = r->rendering.reason;
 
     if (*path && secret_keys_load(path, &r->keys, reason, sizeof r->rendering.reason) < 0)

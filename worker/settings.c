@@ -225,7 +225,8 @@ static const struct conf_setting settings[] = {
     {"security", "moodle_key_file", CONF_TEXT, FIELD(security_moodle_key_file), .fallback = "",
      .check = check_path,
      .help = "Copy of Moodle's secret/key/sodium.key that the worker's user may read; with it the "
-             "services' tokens are decrypted."},
+             "services' tokens are decrypted. Empty takes systemd's credential sodium.key, if "
+             "there is one."},
 
     {"enrichment", "expiry", CONF_DURATION, FIELD(enrichment_expiry_ms), .fallback = "60s",
      .min = 0, .max = MS(86400),

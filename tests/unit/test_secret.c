@@ -208,6 +208,21 @@ static void refuses_a_file_that_is_no_key(void **state)
     }
 }
 
+static void finds_the_key_that_systemd_passed(void **state)
+{
+    (void)state;
+    char path[200];
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+    assert_string_equal(secret_key_path("", path, sizeof(path)), "");
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/nowhere", 1), 0);
+    assert_string_equal(secret_key_path("", path, sizeof(path)), "");
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", folder, 1), 0);
+    assert_string_equal(secret_key_path("", path, sizeof(path)), path_of("sodium.key"));
+    assert_string_equal(secret_key_path("/the/setting", path, sizeof(path)), "/the/setting");
+    assert_string_equal(secret_key_path("", path, strlen(folder)), "");
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
 /* In a child, for it cannot be undone. */
 static void keeps_the_memory_out_of_core_dumps(void **state)
 {
@@ -235,6 +250,7 @@ int main(void)
         cmocka_unit_test(refuses_a_value_that_was_tampered_with),
         cmocka_unit_test(refuses_what_is_no_secret_and_says_what_helps),
         cmocka_unit_test(refuses_a_file_that_is_no_key),
+        cmocka_unit_test(finds_the_key_that_systemd_passed),
         cmocka_unit_test(keeps_the_memory_out_of_core_dumps),
     };
     return cmocka_run_group_tests(tests, write_keys, remove_keys);
