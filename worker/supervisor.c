@@ -16,7 +16,7 @@
 #include "worker/children.h"
 #include "worker/seenmap.h"
 
-enum { N_SIGNALS = 5 };
+enum { N_SIGNALS = 5, END_GRACE_MS = 10000 };
 
 struct supervisor {
     const struct supervisor_options *options;
@@ -98,6 +98,14 @@ static void on_children(void *context)
     }
 }
 
+/* A drain_timeout above the unit's TimeoutStopSec would otherwise be cut short. systemd never
+ * shortens its own limit for this. */
+static void tell_stopping(const struct supervisor *s)
+{
+    sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64,
+               (s->settings->worker_drain_timeout_ms + END_GRACE_MS) * 1000);
+}
+
 static void stop(struct supervisor *s, int number)
 {
     if (s->stopping && number == SIGINT) {
@@ -109,7 +117,7 @@ static void stop(struct supervisor *s, int number)
     s->stopping = true;
     log_info("stopping", "signal", sigabbrev_np(number), "drain_ms",
              log_number(s->settings->worker_drain_timeout_ms), NULL);
-    sd_notify(0, "STOPPING=1");
+    tell_stopping(s);
     children_stop(s->children);
     on_children(s);
 }

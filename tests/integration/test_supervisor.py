@@ -136,6 +136,7 @@ class Life(Supervised):
         self.assertEqual(len(self.lines("TERM")), 2)
         self.assertEqual(len(self.lines("end")), 2)
         self.assertIn("STOPPING=1", self.notified())
+        self.assertIn("EXTEND_TIMEOUT_USEC=11000000", self.notified(), "drain_timeout and 10 s")
 
     def test_waits_for_children_that_drain(self):
         self.configure()
