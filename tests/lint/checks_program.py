@@ -5,7 +5,11 @@ import re
 
 from tree import run
 
-BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
+# Where the program's own table of settings stands: the marks around it, and how mih-test-settings is asked for it.
+WRITTEN = {
+    "README.md": ("<!-- settings -->\n", "<!-- /settings -->\n", ()),
+    "deploy/man/mih.conf.5": ('.\\" settings\n', '.\\" /settings\n', ("--mdoc",)),
+}
 EXAMPLE = "deploy/mih.conf.example"
 # Settings of the example that no two sites share; all others show their default.
 OWN = {"broker.url", "database.password"}
@@ -36,40 +40,43 @@ def hardening(tree):
     return [fault for program in tree.built("mih-worker", "mih-replayer", "mihctl") for fault in hardening_faults(program)]
 
 
-def settings_table(tree):
-    """The table of settings in Markdown, from the program's own."""
-    done = tree.run(tree.built("mih-test-settings"))
+def settings_table(tree, path="README.md"):
+    """What a text has between its marks, from the program's own table."""
+    asked = WRITTEN[path][2]
+    done = tree.run([*tree.built("mih-test-settings"), *asked])
     if done.returncode != 0:
         raise OSError(f"mih-test-settings: {done.stdout}")
-    return "\n" + done.stdout + "\n"
+    return done.stdout if asked else "\n" + done.stdout + "\n"
 
 
-def readme_faults(readme, table):
-    """Where the README's table differs from the program's."""
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        return ["README.md: the marks around the settings are not there once each"]
-    written = readme.split(BEGIN)[1].split(END)[0]
+def readme_faults(text, table, path="README.md"):
+    """Where a text's table differs from the program's."""
+    begin, end, _ = WRITTEN[path]
+    if text.count(begin) != 1 or text.count(end) != 1:
+        return [f"{path}: the marks around the settings are not there once each"]
+    written = text.split(begin)[1].split(end)[0]
     if written == table:
         return []
     ours, theirs = set(written.splitlines()), set(table.splitlines())
-    return ["README.md: run tests/lint/run --write-readme", *(f"- {line}" for line in sorted(ours - theirs)),
+    return [f"{path}: run tests/lint/run --write-readme", *(f"- {line}" for line in sorted(ours - theirs)),
             *(f"+ {line}" for line in sorted(theirs - ours))]
 
 
 def readme(tree):
-    """The README's table of settings is the program's own."""
-    return readme_faults(tree.read("README.md"), settings_table(tree))
+    """The settings in the README and in mih.conf(5) are the program's own."""
+    return [fault for path in WRITTEN for fault in readme_faults(tree.read(path), settings_table(tree, path), path)]
 
 
 def write_readme(tree):
-    """Puts the table where the check looks for it; 0 when it could."""
-    text = tree.read("README.md")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        print("README.md: the marks around the settings are not there once each")
-        return 1
-    before, rest = text.split(BEGIN)
-    with open(tree.path("README.md"), "w", encoding="utf-8") as file:
-        file.write(before + BEGIN + settings_table(tree) + END + rest.split(END)[1])
+    """Puts the tables where the check looks for them; 0 when it could."""
+    for path, (begin, end, _) in WRITTEN.items():
+        text = tree.read(path)
+        if text.count(begin) != 1 or text.count(end) != 1:
+            print(f"{path}: the marks around the settings are not there once each")
+            return 1
+        before, rest = text.split(begin)
+        with open(tree.path(path), "w", encoding="utf-8") as file:
+            file.write(before + begin + settings_table(tree, path) + end + rest.split(end)[1])
     return 0
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 
+import checks_deploy
 import checks_program
 from checks_text import BOILERPLATE
 from tree import Tree, run
@@ -123,7 +124,10 @@ def changed_readme():
     missed = []
     if not checks_program.readme_faults(readme, table.replace("`3306`", "`3307`")):
         missed.append("does not find another default")
-    if not checks_program.readme_faults(readme.replace(checks_program.END, ""), table):
+    page = "deploy/man/mih.conf.5"
+    if not checks_program.readme_faults(tree.read(page), checks_program.settings_table(tree, page).replace("3306", "3307"), page):
+        missed.append("does not find another default in the manual page")
+    if not checks_program.readme_faults(readme.replace(checks_program.WRITTEN["README.md"][1], ""), table):
         missed.append("does not find that a mark is missing")
     return missed
 
@@ -145,7 +149,38 @@ def changed_examples():
     return missed
 
 
-PROGRAMS = (("hardening", "a program without any", soft_program), ("readme", "another default, a lost mark", changed_readme),
+def changed_page():
+    """A macro that does not exist, an option that only one side knows, a command without an entry."""
+    tree = Tree(TOP)
+    path = checks_deploy.PAGES["mih-replayer"]
+    page, said = tree.read(path), tree.run([*tree.built("mih-replayer"), "--help"]).stdout
+    missed = []
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".8") as file:
+        file.write(page.replace(".Sh FILES", ".Shh FILES"))
+        file.flush()
+        if not any("macro" in fault for fault in checks_deploy.page_faults(file.name)):
+            missed.append("does not find a macro that does not exist")
+    for judge, changed, expected in ((checks_deploy.option_faults, page.replace(".It Fl -canary\n", ""), "does not tell of --canary"),
+                                     (checks_deploy.option_faults, page.replace("-rate", "-ratio"), "does not know --ratio"),
+                                     (checks_deploy.command_faults, page.replace(".It Cm reindex\n", ""), "the command reindex")):
+        if not any(expected in fault for fault in judge("mih-replayer", changed, said)):
+            missed.append(f"does not find: {expected}")
+    return missed
+
+
+def open_unit():
+    """A service that may do more than it should."""
+    tree = Tree(TOP)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".service") as file:
+        file.write(re.sub(r"^(CapabilityBoundingSet|SystemCallFilter|PrivateUsers)=.*$", "", tree.read(checks_deploy.SERVICES[1]), flags=re.M))
+        file.flush()
+        faults = checks_deploy.exposure_faults(file.name)
+    return [] if any("is above" in fault for fault in faults) else [f"does not find what was taken away: {faults}"]
+
+
+PROGRAMS = (("manual", "a wrong macro, options and commands that only one side knows", changed_page),
+            ("units", "a service without some of its sandbox", open_unit),
+            ("hardening", "a program without any", soft_program), ("readme", "another default, a lost mark", changed_readme),
             ("example", "unknown, missing and changed settings", changed_examples))
 
 
