@@ -12,7 +12,7 @@ import time
 import fleet
 import guard
 
-SECTIONS = ("unit", "integration", "faults", "plugin", "lint", "fuzz", "sanitize")
+SECTIONS = ("unit", "integration", "faults", "plugin", "lint", "fuzz", "sanitize", "systemd", "package")
 CHECKS = {"lint": "tests/lint/run", "fuzz": "tests/fuzz/run"}
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 UNIT_SECONDS = 300
@@ -198,7 +198,7 @@ class Run:
     def all(self):
         """Every chosen section."""
         folder = None
-        if {"unit", "integration", "faults", "plugin"} & set(self.chosen):
+        if {"unit", "integration", "faults", "plugin", "systemd", "package"} & set(self.chosen):
             folder = self.build("build with gcc, warnings are errors", "build", "Release", "gcc")
         if folder and "unit" in self.chosen:
             self.section("unit tests and shared cases", unit_tests, folder)
@@ -217,6 +217,10 @@ class Run:
             self.section("integration: real broker, database and programs", integration_tests, folder, False, self.options.names)
         if folder and "faults" in self.chosen:
             self.faults(folder)
+        machine = [section for section in ("systemd", "package") if section in self.chosen]
+        if folder and machine:
+            os.environ["MIH_BUILD"] = folder
+            self.section(f"{' and '.join(machine)}, in a clean Debian", script, "tests/systemd/run.py", *machine)
         if "plugin" in self.chosen:
             self.section("plugin", script, "tests/plugin/run.py")
 
