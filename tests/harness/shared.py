@@ -39,6 +39,12 @@ def long(test):
     return test
 
 
+def failed(test):
+    """Whether a test has failed so far; asked in a clean-up, where the outcome's own `success` is that of the clean-up."""
+    result = test._outcome.result
+    return any(getattr(other, "test_case", other) is test for other, _ in result.failures + result.errors)
+
+
 def server(kind):
     """The run's own RabbitMQ, MariaDB or Sink; started at the first call, and again when a test left it dead."""
     instance = _servers.get(kind)
@@ -268,8 +274,7 @@ class HubTest(unittest.TestCase):
 
     def _tell_log(self, hub):
         """Shows the fleet's log when the test fails."""
-        outcome = getattr(self, "_outcome", None)
-        if outcome is not None and not outcome.success:
+        if failed(self):
             print(guard.tail(hub.fleet.log, 40), flush=True)
 
     def assert_balanced(self, balance, duplicates=0):
