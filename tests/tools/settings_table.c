@@ -1,5 +1,5 @@
 /*
- * mih-test-settings: prints the table of mih-worker's settings in Markdown, as the README has it, or
+ * mih-test-settings: prints the table of settings in Markdown, as the README has it, or
  * with --mdoc as the manual page mih.conf(5) has it (tests/lint/run --write-readme).
  */
 #include <stdbool.h>
