@@ -14,6 +14,7 @@ import guard
 
 SECTIONS = ("unit", "integration", "faults", "plugin", "lint", "fuzz", "sanitize", "systemd", "package")
 CHECKS = {"lint": "tests/lint/run", "fuzz": "tests/fuzz/run"}
+MACHINE = "tests/systemd/run.py"
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 UNIT_SECONDS = 300
 CHECK_SECONDS = 3600
@@ -49,15 +50,16 @@ def build(name, build_type, compiler):
 
 
 class Ahead:
-    """A script that is started before its turn and takes only the time that the processors have left.  Tests wait more than they work and checks
-    work more than they wait: together they take little more than the longer of the two."""
+    """A script that is started before its turn.  Tests wait more than they work and checks work more than they wait, so checks take only the time
+    that the processors have left: together they take little more than the longer of the two.  What waits itself is no `idle` one."""
 
     # Linux schedules by session first, and only within one by policy and nice; a kernel that does not has no such file.
-    YIELDING = 'echo 19 2>/dev/null > /proc/self/autogroup; exec chrt --idle 0 "$0"'
+    YIELDING = 'echo 19 2>/dev/null > /proc/self/autogroup; exec chrt --idle 0 "$0" "$@"'
 
-    def __init__(self, path):
+    def __init__(self, path, *arguments, idle=True):
         log = os.path.join(guard.folder("mih-ahead-"), "log")
-        self.process = guard.Process(["sh", "-c", self.YIELDING, os.path.join(fleet.TOP, path)], log, cwd=fleet.TOP)
+        first = ["sh", "-c", self.YIELDING] if idle else []
+        self.process = guard.Process([*first, *command_of(path), *arguments], log, cwd=fleet.TOP)
 
     def finish(self):
         """Waits for its end: (the lines that it wrote, its exit code)."""
@@ -132,14 +134,18 @@ def integration_tests(folder, smoke=False, names=()):
     return counts
 
 
+def command_of(path):
+    """What runs a script of the project."""
+    return [sys.executable, path] if path.endswith(".py") else [os.path.join(fleet.TOP, path)]
+
+
 def script(path, *arguments):
     """A script of another folder: its counts from its closing line, else one for its exit code.  Missing: skipped."""
     if not os.path.exists(os.path.join(fleet.TOP, path)):
         print(f"skip  {path} does not exist")
         return Counts(skipped=1)
-    command = [sys.executable, path] if path.endswith(".py") else [os.path.join(fleet.TOP, path)]
-    process = subprocess.Popen(command + list(arguments), cwd=fleet.TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, errors="replace", preexec_fn=_end_with_this)
+    process = subprocess.Popen([*command_of(path), *arguments], cwd=fleet.TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace", preexec_fn=_end_with_this)
     counts = told_counts(process.stdout)
     return script_result(path, counts, process.wait())
 
@@ -172,6 +178,7 @@ class Run:
     def __init__(self, options):
         self.options = options
         self.chosen = [section for section in SECTIONS if getattr(options, section)] or list(SECTIONS)
+        self.machine = [section for section in ("systemd", "package") if section in self.chosen]
         self.total = Counts()
         self.started = time.monotonic()
         self.ahead = {}
@@ -203,7 +210,10 @@ class Run:
         if folder and "unit" in self.chosen:
             self.section("unit tests and shared cases", unit_tests, folder)
         if folder and "integration" in self.chosen and not self.options.names:
-            self.ahead = {section: Ahead(CHECKS[section]) for section in CHECKS if section in self.chosen}
+            self.ahead = {path: Ahead(path) for section, path in CHECKS.items() if section in self.chosen}
+            if self.machine:
+                os.environ["MIH_BUILD"] = folder
+                self.ahead[MACHINE] = Ahead(MACHINE, *self.machine, idle=False)
         try:
             self.tests(folder)
             self.checks()
@@ -217,10 +227,9 @@ class Run:
             self.section("integration: real broker, database and programs", integration_tests, folder, False, self.options.names)
         if folder and "faults" in self.chosen:
             self.faults(folder)
-        machine = [section for section in ("systemd", "package") if section in self.chosen]
-        if folder and machine:
+        if folder and self.machine:
             os.environ["MIH_BUILD"] = folder
-            self.section(f"{' and '.join(machine)}, in a clean Debian", script, "tests/systemd/run.py", *machine)
+            self.section(f"{' and '.join(self.machine)}, in a clean Debian", self.check, MACHINE, *self.machine)
         if "plugin" in self.chosen:
             self.section("plugin", script, "tests/plugin/run.py")
 
@@ -228,17 +237,17 @@ class Run:
         """The sections that need nothing but processors, and the tests under the sanitizers."""
         for section, path in CHECKS.items():
             if section in self.chosen:
-                self.section(section, self.check, section, path)
+                self.section(section, self.check, path)
         if "lint" in self.chosen:
             self.build("build with clang, warnings are errors", "build-clang", "Release", "clang")
         if "sanitize" in self.chosen:
             self.sanitize()
 
-    def check(self, section, path):
-        """A section of CHECKS, which may have been started ahead."""
-        started = self.ahead.pop(section, None)
+    def check(self, path, *arguments):
+        """A script that may have been started ahead."""
+        started = self.ahead.pop(path, None)
         if not started:
-            return script(path)
+            return script(path, *arguments)
         lines, status = started.finish()
         return script_result(path, told_counts(lines), status)
 
@@ -249,6 +258,7 @@ class Run:
             self.section("faults, all of them (a quarter of an hour)", script, "tests/harness/faults.py", *self.options.names)
             if not self.options.names:
                 self.section("integration: what takes long", script, "tests/harness/integration.py", "--long")
+                self.section("systemd: all of it", script, MACHINE, "systemd", "--long")
         else:
             self.section("faults, short form", script, "tests/harness/faults.py", "--short")
 

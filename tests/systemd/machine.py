@@ -1,13 +1,14 @@
 """A machine of its own for a test: a clean Debian 12 that systemd boots as its first process, in namespaces (see boot).
 
     debian = clean_root()                   # made by mmdebstrap at the first call, kept below build/ for some days
-    machine = Machine(debian)               # what happens in it is gone with it
+    machine = Machine(debian)               # what happens in it is gone with it; Impossible where this host does not let it boot
     machine.run(["systemctl", "start", "mih-replayer"])
 
-The network is the host's, so that the harness's broker, database and sink are reached at 127.0.0.1.
+The network is the host's, so that the harness's broker, database and sink are reached at 127.0.0.1; or, `alone`, a loopback and nothing else.
 """
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -21,12 +22,31 @@ BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
 KEPT_SECONDS = 3 * 86400
 SUITE = "bookworm"
 SECONDS = 120
+# What the kernel must allow for units that are shut in; nothing of the project.
+PROBE = """[Service]
+Type=oneshot
+ExecStart=/bin/true
+DynamicUser=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectProc=invisible
+ProcSubset=pid
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+PrivateIPC=yes
+ProtectHostname=yes
+RestrictNamespaces=yes
+SystemCallFilter=@system-service
+"""
+_numbers = itertools.count(1)
+PROXIES = {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ}     # of Debian's packages
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "SYSTEMD_PAGER": "",
-               "SYSTEMD_COLORS": "0"}
+               "SYSTEMD_COLORS": "0", **PROXIES}
 
 
 class Impossible(Exception):
-    """This host does not allow it; the message says what."""
+    """This host does not allow it, or Debian's packages cannot be had; the message says what.  Never for what the project does wrong."""
 
 
 def check_host():
@@ -50,10 +70,17 @@ def debian_sources():
     return sorted({line for line in output.decode().splitlines() if f" {SUITE}" in line})
 
 
-def clean_root():
-    """A folder with the smallest Debian that has systemd; raises Impossible when none can be had."""
+def apt_proxies():
+    """The host's settings of proxies for apt."""
+    status, output, _ = guard.run(["apt-config", "dump", "--no-empty", "--format", "%F %v%n", "Acquire"])
+    words = [line.split(" ", 1) for line in output.decode().splitlines()] if status == 0 else []
+    return [f'{name} "{value}"' for name, value in words if re.fullmatch(r"Acquire::https?::Proxy(::\S+)?", name, re.I)]
+
+
+def clean_root(packages=()):
+    """A folder with the smallest Debian that has systemd, and these packages; raises Impossible when none can be had."""
     sources = debian_sources()
-    digest = hashlib.sha256("\n".join(sources).encode()).hexdigest()[:12]
+    digest = hashlib.sha256("\n".join([*sources, *apt_proxies(), *packages]).encode()).hexdigest()[:12]
     folder = os.path.join(fleet.TOP, "build", f"debian-{SUITE}-{digest}")
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     with open(folder + ".lock", "w", encoding="utf-8") as lock:
@@ -62,8 +89,11 @@ def clean_root():
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(folder + ".new", ignore_errors=True)
-        status, _, errors = guard.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--include=systemd,ca-certificates",
-                                       '--aptopt=Acquire::Languages "none"', SUITE, folder + ".new", *sources])
+        # With the packages' lists, so that apt-get update in a machine has next to nothing to fetch.
+        status, _, errors = guard.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
+                                       "--include=" + ",".join(["systemd", "ca-certificates", *packages]),
+                                       "--skip=cleanup/apt/lists", *[f"--aptopt={line}" for line in ['Acquire::Languages "none"', *apt_proxies()]],
+                                       SUITE, folder + ".new", *sources])
         if status != 0:
             raise Impossible(f"mmdebstrap: {errors.decode(errors='replace').strip()[-500:]}")
         os.utime(folder + ".new")
@@ -78,19 +108,27 @@ class CommandError(Exception):
 class Machine:
     """Boots; `close` ends it, with all that runs in it."""
 
-    def __init__(self, root):
+    def __init__(self, root, alone=False):
         self.folder = guard.folder("mih-machine-")
         self.log = os.path.join(self.folder, "boot.log")
         place = os.path.join(self.folder, "place")
         os.mkdir(place)
-        self.process = guard.Process([BOOT, "outer", f"mih-machine-{os.getpid()}", root, place], self.log, env=ENVIRONMENT)
-        self.first = wait_until(self._first, 20, "the machine's first process")
-        self._wait_booted()
+        name = f"mih-machine-{os.getpid()}-{next(_numbers)}"
+        self.process = guard.Process([BOOT, "outer", name, root, place, *["--net"] * alone], self.log, env=ENVIRONMENT)
+        self.first = None
+        try:
+            self.first = wait_until(self._first, 20, "the machine's first process")
+            self._wait_booted()
+            self._probe()
+        except (ServiceError, TimeoutError, CommandError) as error:    # nothing of the project is in it yet
+            log = guard.tail(self.log)
+            self.close()
+            raise Impossible(f"systemd does not boot here: {error}\n{log}") from error
 
     def _first(self):
         """The pid of systemd as the host sees it."""
         if not self.process.alive():
-            raise ServiceError(f"the machine ended\n{guard.tail(self.log)}")
+            raise ServiceError("the machine ended")
         for pid in guard.descendants(self.process.pid):
             try:
                 with open(f"/proc/{pid}/comm", encoding="ascii") as comm, open(f"/proc/{pid}/status", encoding="utf-8") as status:
@@ -102,10 +140,21 @@ class Machine:
 
     def _wait_booted(self):
         def state():
+            if not self.process.alive():
+                raise ServiceError("the machine ended")
             return self.attempt(["systemctl", "is-system-running"])[1].strip()
         found = wait_until(lambda: state() in ("running", "degraded") and state(), 60, "the machine to have booted", every=0.1)
         if found != "running":
-            raise ServiceError(f"the machine is {found}\n{self.run(['systemctl', '--failed'])}{guard.tail(self.log)}")
+            raise ServiceError(f"the machine is {found}\n{self.run(['systemctl', '--failed'])}")
+
+    def _probe(self):
+        """Whether a unit can have namespaces here: a hardened container refuses some."""
+        self.write("/run/systemd/system/probe.service", PROBE)
+        self.run(["systemctl", "daemon-reload"])
+        if self.attempt(["systemctl", "start", "probe.service"])[0] != 0:
+            raise ServiceError("units get no namespaces of their own\n" + self.journal("probe.service"))
+        self.run(["rm", "/run/systemd/system/probe.service"])
+        self.run(["systemctl", "daemon-reload"])
 
     def attempt(self, argv, data=b"", seconds=SECONDS):
         """Runs a program in the machine; returns (exit code, standard output, standard error) as texts."""
@@ -140,9 +189,9 @@ class Machine:
     def close(self):
         """Ends it at once, and removes its cgroups."""
         self.process.kill9()
-        wait_until(lambda: not os.path.exists(f"/proc/{self.first}"), 20, "the machine's end")
+        wait_until(lambda: not (self.first and os.path.exists(f"/proc/{self.first}")), 20, "the machine's end")
         with open(self.log, encoding="utf-8", errors="replace") as log:
-            groups = re.findall(r"^cgroup (/sys/fs/cgroup/\S*/mih-machine-\d+)$", log.read(), re.M)
+            groups = re.findall(r"^cgroup (/sys/fs/cgroup/\S*/mih-machine-[0-9-]+)$", log.read(), re.M)
         for group in groups:
             wait_until(lambda group=group: _remove_group(group), 20, f"{group} to be empty")
 

@@ -3,11 +3,10 @@ import json
 import re
 import time
 
+import shared
 import world
 from services import wait_until
 
-KEY = bytes(number * 7 % 256 for number in range(32))
-TOKEN = "sodium:dxcplZW7SAmM9p8vV2+ltxm8LN54RAEhZ793vN+DulQo7Prmox2+6i7zhHmZ"     # "token", encrypted by Moodle with that key
 CONFIGURATION = "/etc/mih/mih.conf"
 RATE = 2000
 # What a killed supervisor's process had taken and not acknowledged: max_concurrency of both services, times prefetch_factor.
@@ -30,7 +29,7 @@ class Units(world.Test):
         self.addCleanup(self._tell)
 
     def _tell(self):
-        if not self._outcome.success:
+        if shared.failed(self):
             print(self.machine.systemctl("list-units", "--all", "mih-*"), self.machine.journal("mih-*", 80), flush=True)
 
     def configure(self, **sections):
@@ -46,7 +45,7 @@ class Units(world.Test):
         listed = self.machine.systemctl("list-units", "--no-legend", "--plain", "--state=active", "mih-worker@*.service")
         return sorted(line.split()[0] for line in listed.splitlines())
 
-    def publish(self, events=6000):
+    def publish(self, events=3000):
         """Publishes in the background; returns when the fleet has something to do."""
         count = len(set(self.hub.delivered()))
         publication = self.hub.publish(events, wait=False, rate=RATE)
@@ -59,7 +58,7 @@ class Units(world.Test):
         self.hub.wait_done(stall=30)
         balance = self.hub.balance()
         self.assertEqual([], balance.faults())
-        self.assertEqual({}, balance.dead)
+        self.assertEqual([], sorted({str(letter) for letter in balance.dead.values()})[:3])
         self.assertGreater(len(balance.delivered), 300)
         self.assertLessEqual(balance.duplicates, duplicates)
         self.hub.forget()
@@ -82,6 +81,9 @@ class Units(world.Test):
 
     def test_1_four_instances_start_and_are_ready(self):
         self.configure()
+        self.machine.run(["mkdir", "-p", "/etc/credstore"])
+        self.machine.write("/etc/credstore/mih.sodium.key", world.KEY)
+        self.machine.run(["chmod", "400", "/etc/credstore/mih.sodium.key"])
         began = time.monotonic()
         self.machine.systemctl("start", *workers(1, 2, 3, 4))
         print(f"      four instances were ready after {time.monotonic() - began:.1f} s")
@@ -89,7 +91,12 @@ class Units(world.Test):
         self.assertEqual(workers(1, 2, 3, 4), self.active())
         for unit in workers(1, 4):
             self.assertEqual(["1 of 1 processes ready, 1 connected, 0 requests under way", "0"], self.machine.show(unit, "StatusText", "NRestarts"))
-        self.settle(self.publish())
+        publication = self.publish()
+        publication.wait()
+        self.hub.wait_done(stall=30)
+        self.assertEqual({"Bearer token"}, {request.get("authorization", "") for request in self.hub.arrivals} - {""},
+                         "the key came as a credential")
+        self.settle(publication)
 
     def test_2_the_sandbox_is_in_force(self):
         for pid in (self.main("mih-worker@1.service"), *self.children("mih-worker@1.service")):
@@ -109,44 +116,44 @@ class Units(world.Test):
         self.assertRegex(limits, r"Max core file size +0 +0 ")
 
     def test_3_scales_to_eight_and_to_two(self):
-        publication = self.publish(10000)
+        publication, before = self.publish(6000), len(self.hub.delivered())
         self.machine.systemctl("start", *workers(5, 6, 7, 8))
         self.assertEqual(workers(*range(1, 9)), self.active())
         self.machine.systemctl("stop", *workers(*range(3, 9)))
         self.assertEqual(workers(1, 2), self.active())
-        self.assertTrue(publication.running(), "the fleet was under load meanwhile")
+        self.assertGreater(len(self.hub.delivered()), before, "the fleet was under load meanwhile")
         for unit in workers(3, 8):
             self.assertEqual("success", self.machine.show(unit, "Result"))
         self.settle(publication)
 
-    def test_4_kill_9_is_made_good_by_systemd(self):
-        publication, before = self.publish(), self.main("mih-worker@1.service")
-        self.machine.systemctl("kill", "--kill-who=main", "--signal=KILL", "mih-worker@1.service")
-        wait_until(lambda: self.main("mih-worker@1.service") not in (0, before), 10, "another process")
-        wait_until(lambda: workers(1, 2) == self.active(), 10, "the instance to be ready again")
-        self.assertEqual("1", self.machine.show("mih-worker@1.service", "NRestarts"))
-        self.settle(publication, TAKEN)
-
-    def test_5_the_watchdog_restarts_a_supervisor_that_hangs(self):
+    def test_4_systemd_makes_good_a_kill_and_a_hang(self):
         # The shipped 45 s are too long for a test.
-        self.machine.run(["mkdir", "-p", "/run/systemd/system/mih-worker@2.service.d"])
-        self.machine.write("/run/systemd/system/mih-worker@2.service.d/test.conf", "[Service]\nWatchdogSec=3s\n")
+        self.machine.run(["mkdir", "-p", "/run/systemd/system/mih-worker@8.service.d"])
+        self.machine.write("/run/systemd/system/mih-worker@8.service.d/test.conf", "[Service]\nWatchdogSec=3s\n")
         self.machine.systemctl("daemon-reload")
-        self.machine.systemctl("restart", "mih-worker@2.service")
-        publication, before = self.publish(), self.main("mih-worker@2.service")
-        self.machine.systemctl("kill", "--kill-who=main", "--signal=STOP", "mih-worker@2.service")
-        wait_until(lambda: self.main("mih-worker@2.service") not in (0, before), 20, "another process")
-        wait_until(lambda: workers(1, 2) == self.active(), 10, "the instance to be ready again")
-        self.assertEqual("1", self.machine.show("mih-worker@2.service", "NRestarts"))
-        self.assertIn("Watchdog timeout", self.machine.journal("mih-worker@2.service"))
-        self.settle(publication, TAKEN)
+        self.machine.systemctl("start", *workers(8))
+        publication, (one, eight) = self.publish(), [self.main(unit) for unit in workers(1, 8)]
+        self.machine.systemctl("kill", "--kill-who=main", "--signal=STOP", "mih-worker@8.service")
+        self.machine.systemctl("kill", "--kill-who=main", "--signal=KILL", "mih-worker@1.service")
+        for unit, before in zip(workers(1, 8), (one, eight)):
+            wait_until(lambda unit=unit, before=before: self.main(unit) not in (0, before), 30, f"another process of {unit}")
+        wait_until(lambda: workers(1, 2, 8) == self.active(), 30, "the instances to be ready again")
+        self.assertEqual("1", self.machine.show("mih-worker@1.service", "NRestarts"))
+        self.assertIn("Watchdog timeout", self.machine.journal("mih-worker@8.service"))
+        self.machine.systemctl("stop", *workers(8))
+        self.machine.run(["rm", "-r", "/run/systemd/system/mih-worker@8.service.d"])
+        self.settle(publication, 2 * TAKEN)
 
+    @shared.long
     def test_6_the_supervisor_restarts_a_process_that_hangs(self):
-        publication, before = self.publish(), self.children("mih-worker@1.service")
+        self.machine.write("/etc/mih/worker-9.env", "MIH_WORKER_WATCHDOG=2s\n")
+        self.machine.systemctl("start", *workers(9))
+        publication, before = self.publish(), self.children("mih-worker@9.service")
         self.machine.run(["sh", "-c", f"kill -STOP {' '.join(before)}"])
-        wait_until(lambda: self.children("mih-worker@1.service") not in ([], before), 20, "another process")
-        self.assertEqual("1", self.machine.show("mih-worker@1.service", "NRestarts"), "the instance goes on")
-        self.assertIn("child is silent", self.machine.journal("mih-worker@1.service"))
+        wait_until(lambda: self.children("mih-worker@9.service") not in ([], before), 60, "another process")
+        self.assertEqual("0", self.machine.show("mih-worker@9.service", "NRestarts"), "the instance goes on")
+        self.assertIn("child is silent", self.machine.journal("mih-worker@9.service"))
+        self.machine.systemctl("stop", *workers(9))
         self.settle(publication, TAKEN)
 
     def test_7_reloads(self):
@@ -168,6 +175,7 @@ class Units(world.Test):
             wait_until(lambda unit=unit: len(self.children(unit)) == 1, 15, "one process")
         self.settle(publication)
 
+    @shared.long
     def test_8_an_upgrade_replaces_what_runs_and_keeps_the_configuration(self):
         publication = self.publish()
         main = [self.main(unit) for unit in workers(1, 2)]
@@ -185,33 +193,15 @@ class Units(world.Test):
         self.assertEqual("640 root mih\n", self.machine.run(["stat", "-c", "%a %U %G", CONFIGURATION]))
         self.settle(publication)
 
-    def test_9_moodles_key_comes_as_a_credential(self):
-        self.machine.run(["mkdir", "-p", "/etc/credstore"])
-        self.machine.write("/etc/credstore/mih.sodium.key", KEY)
-        self.machine.run(["chmod", "400", "/etc/credstore/mih.sodium.key"])
-        self.machine.systemctl("restart", *workers(1, 2))
-        service = self.hub.service(self.hub.sink.url + "/body/fast", auth_token=TOKEN)
-        self.hub.rule(service, r"\core\event\user_loggedin")
-        self.hub.wait_bound()
-        message = self.hub.raw(r"\core\event\user_loggedin", json.dumps({"eventname": r"\core\event\user_loggedin"}))
-        self.hub.wait_done()
-        self.hub.delivered()
-        mine = [request for request in self.hub.arrivals if request["id"].startswith(message)]
-        self.assertEqual(["Bearer token"], [request["authorization"] for request in mine])
-        self.hub.forget()
-
     def test_a_the_target_stops_and_starts_all_that_are_enabled(self):
         self.machine.systemctl("enable", *workers(1, 2))
         publication = self.publish()
-        self.machine.systemctl("stop", "mih-worker.target", *workers(1, 2))
-        self.assertEqual([], self.active())
         self.machine.systemctl("start", "mih-worker.target")
-        self.assertEqual(workers(1, 2), self.active())
-        self.machine.systemctl("restart", "mih-worker.target")
         self.machine.systemctl("stop", "mih-worker.target")
         self.assertEqual([], self.active(), "they are part of the target")
         publication.wait()
         self.machine.systemctl("start", "mih-worker.target")
+        self.assertEqual(workers(1, 2), self.active())
         self.settle(publication)
 
     def test_b_a_refused_configuration_is_not_tried_again(self):
