@@ -81,8 +81,8 @@ class Killed(Case):
         hub.wait_delivered(4)
         os.kill(hub.fleet.children()[0], signal.SIGSEGV)
         before = len(hub.delivered())
-        wait_until(lambda: len(hub.delivered()) >= before + 10, 60, "deliveries of the next process")
-        served = [request["id"].rpartition(":")[2] for request in hub.arrivals[before:before + 10]]
+        wait_until(lambda: len(hub.delivered()) >= before + 16, 60, "deliveries of the next process")
+        served = [request["id"].rpartition(":")[2] for request in hub.arrivals[before:before + 16]]
         # The first four were under way at the crash, and the next one may come before the other service has messages.
         self.assertTrue(all(one != next_one for one, next_one in zip(served[5:], served[6:])), served)
 
