@@ -214,7 +214,7 @@ const struct request *oauth_request(struct oauth_token *t, const struct service 
     buf_init_secret(&r->header_text, r->header_text.max);
     t->service = (struct service){.id = service->id,
                                   .name = no_name,
-                                  .timeout_ms = SERVICE_MAX_TIMEOUT_S * 1000,
+                                  .timeout_ms = SERVICE_MAX_TIMEOUT_S * INT64_C(1000),
                                   .cert = clientcert_ref(service->cert)};
     t->is_fetched = true;
     r->service = &t->service;

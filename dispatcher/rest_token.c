@@ -110,7 +110,7 @@ static void on_token(void *context, const struct outcome *outcome, const char *b
     }
 }
 
-static int fetch(struct call *call)
+static int start_fetch(struct call *call)
 {
     struct rest *rest = call->rest;
     struct call *own = rest_take(rest);
@@ -148,7 +148,7 @@ int rest_start_authorized(struct call *call)
         return -ENOMEM;
     enum oauth_answer answer = oauth_ask(call->token, now_ms);
     if (answer == OAUTH_FETCH) {
-        int r = fetch(call);
+        int r = start_fetch(call);
         if (r < 0)
             return r;
         answer = oauth_ask(call->token, now_ms); /* the old one may be good still */

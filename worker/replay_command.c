@@ -334,6 +334,15 @@ static int check_replay_only(const struct replay_command *c, const struct fault 
     return refuse(f, option, "", "only replay knows it");
 }
 
+static int check_withdraw(const struct replay_command *c, const struct fault *f)
+{
+    bool alone = replay_filter_is_empty(&c->replay.filter) && !c->service && !c->all;
+
+    if (c->verb != VERB_WITHDRAW || (c->replay.id > 0 && alone))
+        return 0;
+    return refuse(f, "withdraw", "", "the number of a replay, and nothing else, is accepted");
+}
+
 /* What does not go together. */
 static int check(const struct replay_command *c, const struct fault *f)
 {
@@ -342,8 +351,6 @@ static int check(const struct replay_command *c, const struct fault *f)
     bool removes = c->verb == VERB_REPLAY || c->verb == VERB_DISCARD;
     int result;
 
-    if (c->verb == VERB_WITHDRAW && (r->id == 0 || filtered || c->all))
-        return refuse(f, "withdraw", "", "the number of a replay, and nothing else, is accepted");
     if (removes && !filtered && !c->all)
         return refuse(f, "no letters are named", "", "say which ones, or --all (see --help)");
     if (filtered && c->all)
@@ -352,7 +359,8 @@ static int check(const struct replay_command *c, const struct fault *f)
         return refuse(f, "no command", "", "replay, discard, reindex or list must be said");
     if (r->filter.to_s != 0 && r->filter.to_s < r->filter.from_s)
         return refuse(f, "--to", "", "is before --from");
-    result = check_replay_only(c, f);
+    result = check_withdraw(c, f);
+    result = result < 0 ? result : check_replay_only(c, f);
     return result < 0 ? result : check_reindex(c, f);
 }
 

@@ -37,9 +37,9 @@ void *__real_realloc(void *block, size_t size);
 void __wrap_free(void *block);
 void *__wrap_realloc(void *block, size_t size);
 
-static void search(const void *block)
+static void search(void *block)
 {
-    size_t len = block ? malloc_usable_size((void *)(uintptr_t)block) : 0;
+    size_t len = block ? malloc_usable_size(block) : 0;
     found += memmem(block, len, CANARY, strlen(CANARY)) != NULL ||
              memmem(block, len, CODED, strlen(CODED)) != NULL;
 }
