@@ -9,7 +9,6 @@
  */
 #include <event2/event.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,7 +19,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -402,93 +400,6 @@ static void cancels_what_is_under_way(void **state)
     }
 }
 
-/* Answers the first request of several connections, in a child, after a while. */
-static void serve_late(int listener, int after_ms)
-{
-    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    struct pollfd fds[8] = {{.fd = listener, .events = POLLIN}};
-    nfds_t n = 1;
-    char bytes[2048];
-    (void)poll(NULL, 0, after_ms);
-    while (n < 8 && poll(fds, n, 20000) > 0) {
-        for (nfds_t i = 1; i < n; i++)
-            if (fds[i].revents != 0 && read(fds[i].fd, bytes, sizeof bytes) > 0)
-                _exit(write(fds[i].fd, answer, sizeof answer - 1) > 0 ? 0 : 1);
-        if (fds[0].revents != 0) {
-            fds[n] = (struct pollfd){.fd = accept(listener, NULL, NULL), .events = POLLIN};
-            n++;
-        }
-    }
-    _exit(1);
-}
-
-/* A listener without room for another connection: the kernel drops what wants one, and the client
- * asks again after a second. */
-static int full_listener(int *ret_filler, char *ret_url, size_t size)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(listener, 0), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
-    *ret_filler = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(*ret_filler, (struct sockaddr *)&address, len), 0);
-    snprintf(ret_url, size, "http://127.0.0.1:%d", ntohs(address.sin_port));
-    return listener;
-}
-
-/* What becomes of a connection that takes its time, when its socket has the number of one that
- * never came to be. */
-static void connects_slowly(bool refused)
-{
-    const struct timeval soon = {.tv_usec = 50000};
-    struct transport_settings settings = {.user_agent = "x",
-                                          .max_response_bytes = MAX_BODY,
-                                          .connect_timeout_ms = 8000,
-                                          .guard = house.guard};
-    struct attempt a, b;
-    char full[64], closed[64];
-    int filler;
-    int listener = full_listener(&filler, full, sizeof full);
-    snprintf(closed, sizeof closed, "http://127.0.0.1:%d", closed_port());
-    house.transport->ops->free(house.transport);
-    assert_int_equal(rest_transport_new(house.base, &settings, &house.transport), 0);
-    fill(&a, "POST", refused ? closed : full, "/", "{}", "x");
-    start(&a);
-    if (refused) {
-        wait_all();
-    } else {
-        event_base_loopexit(house.base, &soon);
-        event_base_dispatch(house.base);
-        house.transport->ops->cancel_all(house.transport);
-    }
-    assert_int_equal(a.answers, 1);
-    assert_int_equal(a.outcome.kind, refused ? OUTCOME_CONNECT : OUTCOME_CANCELLED);
-    fill(&b, "POST", full, "/", "{}", "x");
-    b.service.timeout_ms = 7000;
-    start(&b);
-    pid_t server = fork();
-    if (server == 0)
-        serve_late(listener, 300);
-    wait_all();
-    kill(server, SIGKILL);
-    waitpid(server, NULL, 0);
-    close(filler);
-    close(listener);
-    empty(&a);
-    empty(&b);
-    if (b.outcome.status != 200)
-        fail_msg("after one that was %s: %s", refused ? "refused" : "cancelled", b.outcome.text);
-}
-
-static void a_slow_connection_is_not_taken_for_a_former_one(void **state)
-{
-    (void)state;
-    connects_slowly(true);
-    connects_slowly(false);
-}
-
 static void answers_each_of_many_at_once(void **state)
 {
     enum { MANY = 300 };
@@ -665,7 +576,6 @@ int main(void)
         T(ignores_a_proxy_of_the_environment),
         T(blames_itself_when_descriptors_run_out),
         T(cancels_what_is_under_way),
-        T(a_slow_connection_is_not_taken_for_a_former_one),
         T(answers_each_of_many_at_once),
         T(does_not_spin_on_a_connection_that_was_closed_while_idle),
         T(sends_over_tls_when_the_certificate_is_valid),

@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MIH_BUILD", ROOT / "build"))
 sys.path.append(str(ROOT / "tests/harness"))
 
+import shared  # noqa: E402  pylint: disable=wrong-import-position
 from stub import Certificates, OldServer, Stub  # noqa: E402  pylint: disable=wrong-import-position
 
 
@@ -104,6 +105,15 @@ class RestTransport(unittest.TestCase):
                               stderr=subprocess.STDOUT, text=True)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn("longest pause", done.stdout)
+
+
+class Sockets(unittest.TestCase):
+    """Of connections that never come to be."""
+
+    @shared.smoke
+    def test_a_slow_connection_is_not_taken_for_a_former_one(self):
+        done = subprocess.run([BUILD / "bin/it_watcher"], timeout=60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
 
 
 if __name__ == "__main__":
