@@ -108,6 +108,10 @@ class Versions(unittest.TestCase):
         self.assertTrue(first <= 401 and last >= 501)
         self.assertLessEqual(int(re.search(r"\$plugin->requires = (\d+);", text)[1]), 2022112800)
 
+    def test_d25_nothing_but_moodle_and_extensions_of_php_is_needed(self):
+        for path in ("composer.json", "vendor", os.path.join("db", "environment.xml")):
+            self.assertFalse(os.path.exists(os.path.join(PLUGIN, path)), path)
+
     def test_upgrade_steps_ascend_and_each_sets_its_savepoint(self):
         pattern = r"upgrade_plugin_savepoint\(true, (\d+), 'local', 'integrationhub'\)"
         savepoints = [int(number) for number in re.findall(pattern, read("db", "upgrade.php"))]

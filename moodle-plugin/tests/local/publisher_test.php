@@ -100,6 +100,24 @@ final class publisher_test extends \advanced_testcase {
         return array_values($DB->get_records(outbox::TABLE, null, 'id'));
     }
 
+    public function test_d3_five_courses_viewed_in_a_row_are_five_events(): void {
+        $this->want('\core\event\course_viewed');
+        $this->setAdminUser();
+        $courses = [];
+        for ($i = 0; $i < 5; $i++) {
+            $course = $this->getDataGenerator()->create_course();
+            $courses[] = (int) $course->id;
+            \core\event\course_viewed::create(['context' => \context_course::instance($course->id)])->trigger();
+        }
+        publisher::instance()->flush();
+        $seen = array_filter($this->broker->published, function (message $message): bool {
+            return $message->eventname === '\core\event\course_viewed';
+        });
+        $this->assertSame($courses, array_values(array_map(function (message $message): int {
+            return (int) json_decode($message->body)->courseid;
+        }, $seen)));
+    }
+
     public function test_a_wanted_event_has_its_row_inside_the_transaction(): void {
         global $DB;
         $this->want();

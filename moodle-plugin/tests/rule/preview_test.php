@@ -109,17 +109,19 @@ final class preview_test extends \advanced_testcase {
         $this->assertGreaterThan(80, $checked);
     }
 
-    public function test_a_request_of_the_latest_event(): void {
+    public function test_d11_a_request_of_the_latest_event(): void {
         $course = $this->view_courses(2);
         $preview = preview::of(['eventname' => 'core\event\course_viewed', 'serviceid' => $this->serviceid, 'http_method' => 'PUT',
-            'endpoint' => '/c/{{courseid}}', 'payload_template' => '{"in": "{{course.category.name}}", "who": "{{user.username}}"}',
+            'endpoint' => '/c/{{courseid}}',
+            'payload_template' => '{"in": "{{course.category.name}}", "who": "{{user.username}}", "at": "{{ip}}"}',
             'filter' => '{"course.shortname": {"$in": ["C2", "C3"]}}']);
         $this->assertSame([], $preview->faults);
         $this->assertTrue($preview->hasevent);
         $this->assertTrue($preview->matches);
         $this->assertSame(['happened' => 2, 'matched' => 1, 'tried' => 2], $preview->count);
         $this->assertSame(['PUT', "https://crm.example/api/c/$course->id"], [$preview->request->method, $preview->request->url]);
-        $this->assertSame('{"in":"Sciences","who":"admin"}', $preview->request->body);
+        $this->assertStringStartsWith('{"in":"Sciences","who":"admin","at":"', $preview->request->body);
+        $this->assertStringNotContainsString('{{', $preview->request->body);
         $this->assertSame('C2', $preview->request->headers['X-Course']);
         $this->assertSame('Bearer ***', $preview->request->headers['Authorization']);
         $this->assertStringNotContainsString('SECRET', serialize($preview));

@@ -25,7 +25,7 @@ namespace local_integrationhub\service;
  * @covers     \local_integrationhub\service\action
  */
 final class action_test extends \advanced_testcase {
-    public function test_all(): void {
+    public function test_d20_a_service_is_disabled_and_all_other_actions(): void {
         global $DB;
         $this->resetAfterTest();
         $id = registry::create_service((object) ['name' => 'crm', 'base_url' => 'https://h']);
