@@ -136,7 +136,7 @@ class Story(PageTest):
         wait_until(active, 60, "an active rule", every=0.5)
         self.assertEqual(0, page.count("[data-next]"))
 
-    def test_2_a_page_view_arrives_and_the_dashboard_tells_without_a_reload(self):
+    def test_2_d22_a_page_view_arrives_and_the_charts_are_drawn_without_a_reload(self):
         page = self.page
         self.go("index", period="1h")
         page.js("window.mihSame = true")
@@ -237,3 +237,16 @@ class Story(PageTest):
         page.wait_text("Delivered after all", "[data-letter]")
         self.assertEqual(2, page.count("#ih-attempts-table tbody tr"), "the attempt that failed, and the replay")
         self.look("trace")
+
+    def test_8_d5_the_script_of_2_0_0_sends_a_letter_again_as_it_was(self):
+        self.edit_endpoint("/status-400/no")
+        self.view()
+        self.dead_letters(1)
+        self.edit_endpoint("/body/fast/script", dead=1)
+        self.sink.new_requests()
+        letter = self.site.database.value(f"SELECT id FROM {self.site.moodle.table('dlq')} WHERE state = 'dead'")
+        text = self.site.moodle.cli("replay_dlq", f"--id={letter}")
+        self.assertIn("[SUCCESS] Replayed successfully.", text)
+        [request] = self.arrived("/body/fast/script")
+        self.assertEqual("POST", request["method"])
+        self.assertIn(EVENT.replace("\\", "\\\\"), request["body"])

@@ -7,7 +7,7 @@ import moodle
 import moodle_site
 from services import free_port
 
-SCRIPTS = ("broker", "rule", "service", "worker_config", "reset_cb", "debug_config")
+SCRIPTS = ("broker", "rule", "service", "worker_config", "reset_cb", "debug_config", "replay_dlq")
 CHECKS = ("test_mih", "test_logic")       # need no options
 
 

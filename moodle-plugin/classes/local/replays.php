@@ -130,6 +130,41 @@ final class replays {
     }
 
     /**
+     * Sends letters again as they were sent, and waits until that is done.
+     *
+     * @param int[] $ids rows of dead letters
+     * @param int $seconds to wait at most
+     * @return array word and text, by id; the words are those of the script of 2.0.0
+     * @throws \moodle_exception when there is no such letter
+     */
+    public static function carry_out(array $ids, int $seconds = 60): array {
+        global $DB;
+        $last = (int) $DB->get_field_sql('SELECT MAX(id) FROM {' . self::TABLE . '}');
+        $told = [];
+        foreach ($ids as $id) {
+            $letter = $DB->get_record('local_integrationhub_dlq', ['id' => $id]);
+            if (!$letter) {
+                throw new \moodle_exception('error_no_letter', 'local_integrationhub', '', $id);
+            }
+            $told[$id] = self::request_chosen('replay', [$id]) ? ['SUCCESS', 'Replayed successfully.']
+                : ['SKIP', get_string('letter_skipped', 'local_integrationhub', $letter->state)];
+        }
+        $end = time() + $seconds;
+        $open = 'id > ? AND state IN (?, ?)';
+        $parameters = array_merge([$last], self::OPEN);
+        while ($DB->record_exists_select(self::TABLE, $open, $parameters) && time() < $end) {
+            usleep(200000);
+        }
+        $left = $DB->get_fieldset_select(self::TABLE, 'messageid', "id > ? AND state <> 'done'", [$last]);
+        foreach ($left ? $DB->get_records_list('local_integrationhub_dlq', 'messageid', $left, '', 'id') : [] as $letter) {
+            if (isset($told[$letter->id])) {
+                $told[$letter->id] = ['FAIL', 'MIH error: ' . get_string('letter_not_taken', 'local_integrationhub')];
+            }
+        }
+        return $told;
+    }
+
+    /**
      * Has a request end; what was moved until then stays moved.
      *
      * @param int $id

@@ -220,6 +220,19 @@ final class replays_test extends \advanced_testcase {
         $this->assertSame('', queue_page::replays(true)['replays'][0]['stopurl']);
     }
 
+    public function test_d5_the_script_of_2_0_0_tells_what_became_of_each_letter(): void {
+        global $DB;
+        $open = $this->letter();
+        $settled = $this->letter(['state' => 'delivered']);
+        $told = replays::carry_out([$open, $settled], 0);
+        $this->assertSame([$open => 'FAIL', $settled => 'SKIP'], array_map(function (array $one): string {
+            return $one[0];
+        }, $told));
+        $this->assertSame(1, $DB->count_records(replays::TABLE, ['mode' => 'sent', 'state' => 'requested']));
+        $this->expectExceptionMessage('There is no dead letter 999999.');
+        replays::carry_out([999999], 0);
+    }
+
     public function test_what_a_request_is_about(): void {
         $this->assertSame('All dead letters', replays::text(new \stdClass()));
         $text = replays::text((object) ['serviceid' => $this->service->id, 'ruleid' => 4, 'reason' => 'x',
@@ -251,7 +264,7 @@ final class replays_test extends \advanced_testcase {
         $this->assertStringNotContainsString('name="mode"', $output->replay_question('discard', 1, [], page::url('queue')));
     }
 
-    public function test_d24_one_letter_with_its_attempts(): void {
+    public function test_d7_and_d24_one_letter_with_its_attempts(): void {
         global $DB, $PAGE;
         $id = $this->letter(['messageid' => 'one', 'payload' => '{"a":"<b>\"x\"</b>","n":1.0}', 'response' => '<i>no</i>',
             'endpoint' => 'https://h/u', 'http_method' => 'PUT', 'timefirst' => 1795601200]);
