@@ -127,7 +127,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
         bus_interrupt(link->bus);
     }
     pthread_mutex_unlock(&a->hub->lock);
-    if (stillness_since(&a->stillness, job->start_us, timing_mono_us())) {
+    if (stillness_excuses(&a->stillness, job->still_us, job->timeout_ms, timing_mono_us())) {
         answer(a, job, OUTCOME_LOCAL, "this process stood still while the confirm was awaited");
     } else {
         answer(a, job, OUTCOME_TIMEOUT, text);
@@ -257,6 +257,7 @@ static int amqp_send(struct transport *t, const struct request *request, transpo
     job->done = done;
     job->context = context;
     job->start_us = timing_mono_us();
+    job->still_us = stillness_total_us(&a->stillness, job->start_us);
     if (start_timer(a, job) < 0) {
         if (job->timer != NULL) {
             event_free(job->timer);

@@ -43,6 +43,7 @@ struct amqp_job {
     transport_done *done;
     void *context;
     int64_t start_us;
+    int64_t still_us; /* the stillness there had been by then */
     int64_t timeout_ms;
     bool answered;
     bool queued;   /* in the link's queue */

@@ -345,6 +345,7 @@ int rest_start(struct call *call)
     if (routed != 0)
         return routed < 0 ? routed : 0;
     call->start_us = timing_mono_us();
+    call->still_us = stillness_total_us(&call->rest->stillness, call->start_us);
     if (prepare(call, call->request) != CURLE_OK ||
         curl_multi_add_handle(rest->multi, call->easy) != CURLM_OK)
         return -ENOMEM;
@@ -409,7 +410,8 @@ static void note_trouble(struct call *call, CURLcode code, struct outcome *o)
         .code = code,
         .words = call->words,
         .local_errno = call->sockets.error,
-        .stood_still = stillness_since(&call->rest->stillness, call->start_us, timing_mono_us()),
+        .stood_still = stillness_excuses(&call->rest->stillness, call->still_us, call->timeout_ms,
+                                         timing_mono_us()),
         .header_too_large = call->header_too_large,
         .body_too_large = call->body_too_large,
     };

@@ -34,6 +34,7 @@ struct call {
     transport_done *done;
     void *context;
     int64_t start_us; /* when it was sent, or began to wait */
+    int64_t still_us; /* the stillness there had been by then */
     int64_t began_us; /* 0: with start_us; else before, for it had to wait or to be renewed */
     int64_t token_us; /* how long it has waited */
     struct oauth_token *gets; /* of a fetch: what it brings; else NULL */

@@ -41,6 +41,7 @@ static void park(struct call *call)
     struct call *fetch = fetch_of(rest, call->token);
     int64_t now_us = timing_mono_us();
     call->start_us = now_us;
+    call->still_us = stillness_total_us(&rest->stillness, now_us);
     if (call->began_us == 0)
         call->began_us = now_us;
     TAILQ_INSERT_TAIL(&rest->waiting, call, link);
@@ -167,10 +168,10 @@ int rest_start_authorized(struct call *call)
 static void tell_late(const struct call *call, int64_t now_us, struct outcome *o)
 {
     struct stillness *stillness = &call->rest->stillness;
-    struct resttrouble trouble = {.code = CURLE_OPERATION_TIMEDOUT,
-                                  .words = "no answer",
-                                  .stood_still =
-                                      stillness_since(stillness, call->start_us, now_us)};
+    struct resttrouble trouble = {
+        .code = CURLE_OPERATION_TIMEDOUT,
+        .words = "no answer",
+        .stood_still = stillness_excuses(stillness, call->still_us, call->timeout_ms, now_us)};
     *o = (struct outcome){.retry_after_s = -1};
     resttrouble_explain(&trouble, o);
 }

@@ -5,26 +5,31 @@
 
 #include "common/timing.h"
 
-bool stillness_since(struct stillness *s, int64_t since_us, int64_t now_us)
+int64_t stillness_total_us(struct stillness *s, int64_t now_us)
 {
-    if (now_us - s->seen_us > (int64_t)(STILLNESS_PULSE_MS + STILLNESS_MS) * 1000) {
-        s->ended_us = now_us;
+    int64_t gap_us = now_us - s->seen_us - STILLNESS_PULSE_MS * INT64_C(1000);
+    if (gap_us > STILLNESS_MS * INT64_C(1000)) {
+        s->total_us += gap_us;
         s->seen_us = now_us;
     }
-    return since_us < s->ended_us;
+    return s->total_us;
 }
 
-void stillness_pulse(struct stillness *s, int64_t now_us)
+bool stillness_excuses(struct stillness *s, int64_t total_at_start_us, int64_t timeout_ms,
+                       int64_t now_us)
 {
-    (void)stillness_since(s, now_us, now_us);
-    s->seen_us = now_us;
+    int64_t still_us = stillness_total_us(s, now_us) - total_at_start_us;
+    return still_us > 0 && still_us >= timeout_ms * 500;
 }
 
 static void on_pulse(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     (void)what;
-    stillness_pulse(context, timing_mono_us());
+    struct stillness *s = context;
+    int64_t now_us = timing_mono_us();
+    (void)stillness_total_us(s, now_us);
+    s->seen_us = now_us;
 }
 
 int stillness_start(struct stillness *s, struct event_base *base, int64_t now_us)

@@ -1,6 +1,7 @@
 /*
- * Whether this process stood still: stopped, swapped out, or kept from the processor. What timed
- * out over that time is no fault of the service, and must not open its breaker.
+ * How long this process stood still: stopped, swapped out, or kept from the processor. A call that
+ * timed out because of that is no fault of the service, and must not open its breaker; it is, where
+ * the service had most of its time.
  *
  * A timer notes the time four times a second; a gap that is longer by STILLNESS_MS is stillness.
  * Sockets may be looked at before the timer after such a gap, so each question looks for one, too.
@@ -19,8 +20,8 @@ enum { STILLNESS_PULSE_MS = 250, STILLNESS_MS = 1000 };
 struct stillness {
     struct event pulse;
     bool is_started;
-    int64_t seen_us;  /* the last pulse */
-    int64_t ended_us; /* of the last stillness; 0: none yet */
+    int64_t seen_us;  /* the last look at the time */
+    int64_t total_us; /* of all stillness */
 };
 
 /* Monotonic microseconds. 0, or -ENOMEM. */
@@ -28,10 +29,11 @@ int stillness_start(struct stillness *s, struct event_base *base, int64_t now_us
     __attribute__((warn_unused_result));
 void stillness_stop(struct stillness *s);
 
-/* Whether the process stood still at some time between since_us and now. */
-bool stillness_since(struct stillness *s, int64_t since_us, int64_t now_us);
+/* All stillness so far: to be kept when a call begins. */
+int64_t stillness_total_us(struct stillness *s, int64_t now_us);
 
-/* What the timer does. */
-void stillness_pulse(struct stillness *s, int64_t now_us);
+/* Whether a call that began at that total stood still for at least half of its time-out. */
+bool stillness_excuses(struct stillness *s, int64_t total_at_start_us, int64_t timeout_ms,
+                       int64_t now_us);
 
 #endif

@@ -1,4 +1,4 @@
-/* Gaps between pulses, seen by the timer or by a question. */
+/* Gaps between looks at the time, and which calls they excuse. */
 #include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,34 +10,35 @@
 #include "dispatcher/stillness.h"
 
 static const int64_t SECOND = 1000000;
+static const int64_t PULSE_US = STILLNESS_PULSE_MS * INT64_C(1000);
 
-static void test_regular_pulses_are_no_stillness(void **state)
+static void test_short_gaps_are_no_stillness(void **state)
 {
     struct stillness s = {.seen_us = SECOND};
     (void)state;
-    for (int64_t now = SECOND; now < 100 * SECOND; now += SECOND)
-        stillness_pulse(&s, now);
-    assert_false(stillness_since(&s, 0, 100 * SECOND));
+    assert_int_equal(0, stillness_total_us(&s, SECOND + PULSE_US + SECOND));
+    assert_false(stillness_excuses(&s, 0, 0, SECOND + PULSE_US + SECOND));
 }
 
-static void test_a_gap_that_a_question_sees_first(void **state)
+static void test_a_gap_counts_once_without_the_time_to_the_pulse(void **state)
 {
     struct stillness s = {.seen_us = 10 * SECOND};
     (void)state;
-    assert_true(stillness_since(&s, 9 * SECOND, 16 * SECOND));
-    assert_true(stillness_since(&s, 12 * SECOND, 16 * SECOND + 10)); /* and what else ends then */
-    stillness_pulse(&s, 16 * SECOND + 20);
-    assert_true(stillness_since(&s, 9 * SECOND, 17 * SECOND));   /* it began before */
-    assert_false(stillness_since(&s, 16 * SECOND, 17 * SECOND)); /* it began after */
+    assert_int_equal(6 * SECOND - PULSE_US, stillness_total_us(&s, 16 * SECOND));
+    assert_int_equal(6 * SECOND - PULSE_US, stillness_total_us(&s, 16 * SECOND + 10));
+    assert_int_equal(8 * SECOND - 2 * PULSE_US, stillness_total_us(&s, 18 * SECOND));
 }
 
-static void test_a_gap_that_the_timer_sees_first(void **state)
+static void test_a_call_is_excused_by_half_of_its_time(void **state)
 {
     struct stillness s = {.seen_us = 10 * SECOND};
+    int64_t start = stillness_total_us(&s, 10 * SECOND);
     (void)state;
-    stillness_pulse(&s, 11 * SECOND + SECOND / 4 + 1);
-    assert_true(stillness_since(&s, 11 * SECOND, 12 * SECOND));
-    assert_false(stillness_since(&s, 12 * SECOND, 12 * SECOND));
+    assert_true(stillness_excuses(&s, start, 5000, 16 * SECOND));
+    assert_true(stillness_excuses(&s, start, 11500, 16 * SECOND)); /* 5.75 s of 11.5 s */
+    assert_false(stillness_excuses(&s, start, 11501, 16 * SECOND));
+    start = stillness_total_us(&s, 16 * SECOND); /* of a call that begins now */
+    assert_false(stillness_excuses(&s, start, 1000, 17 * SECOND));
 }
 
 static void test_the_timer_is_started_and_stopped(void **state)
@@ -57,9 +58,9 @@ static void test_the_timer_is_started_and_stopped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_regular_pulses_are_no_stillness),
-        cmocka_unit_test(test_a_gap_that_a_question_sees_first),
-        cmocka_unit_test(test_a_gap_that_the_timer_sees_first),
+        cmocka_unit_test(test_short_gaps_are_no_stillness),
+        cmocka_unit_test(test_a_gap_counts_once_without_the_time_to_the_pulse),
+        cmocka_unit_test(test_a_call_is_excused_by_half_of_its_time),
         cmocka_unit_test(test_the_timer_is_started_and_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
