@@ -13,7 +13,7 @@
 #include "worker/statcells.h"
 #include "worker/store.h"
 
-enum { AT_A_TIME = 16, ROWS_AT_A_TIME = 100, SQL_MAX = 16 * 1024, COLUMNS = 5 };
+enum { TURN_MS = 10, ROWS_AT_A_TIME = 100, SQL_MAX = 16 * 1024, COLUMNS = 5 };
 
 /* One service's queues. */
 struct depth {
@@ -154,16 +154,17 @@ static void written(struct store_job *job, int result, const char *reason)
     end_look((struct look *)job, result, reason);
 }
 
-/* On the publisher's thread: some of them, so that nobody waits for long to publish. */
+/* On the publisher's thread: as many as their turn allows, so that nobody waits for long to
+ * publish, however far away the broker is. */
 static int ask(struct bus *bus, uint16_t channel, void *argument)
 {
     struct look *look = argument;
-    size_t end = look->next + AT_A_TIME < look->n ? look->next + AT_A_TIME : look->n;
+    int64_t end_ms = timing_mono_ms() + TURN_MS;
     char queue[NAME_SIZE];
     uint32_t consumers;
     int r = 0;
 
-    for (; r >= 0 && look->next < end; look->next++) {
+    for (; r >= 0 && look->next < look->n && timing_mono_ms() <= end_ms; look->next++) {
         struct depth *d = &look->depths[look->next];
 
         names_service_queue(&look->names, d->service_id, queue);
