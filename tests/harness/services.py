@@ -19,17 +19,31 @@ import time
 import guard
 
 _reserved = set()
+_claims = []     # sockets that keep the ports from other processes
 
 
 class ServiceError(Exception):
     """A server did not do what it should; the message holds the end of its log."""
 
 
+def _claim_port(port):
+    """Whether no other process has it.  A Unix socket in the abstract name space says so for as long as this process lives."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0mih-tests-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
+
+
 def free_port():
-    """A loopback port that nobody listens on, below the range the kernel gives to outgoing connections; never the same one twice in a run."""
+    """A loopback port that nobody listens on, below the range the kernel gives to outgoing connections; never the same one twice in a run, and
+    none that another process of the tests was given, who may not listen on it yet."""
     for _ in range(1000):
         port = random.SystemRandom().randint(10240, 32000)
-        if port in _reserved:
+        if port in _reserved or not _claim_port(port):
             continue
         with socket.socket() as probe:
             try:

@@ -25,7 +25,7 @@ import services  # noqa: E402
 import xmldb  # noqa: E402
 
 PASSWORD = 'correct-horse-9'
-TABLES = {"svc", "cb", "log", "rules", "dlq", "outbox", "binding", "worker", "replay", "stat", "batch", "backlog"}
+TABLES = {"svc", "cb", "log", "rules", "dlq", "outbox", "binding", "worker", "replay", "stat", "batch", "backlog", "nonce"}
 HUNG_MS = 5000      # time-outs of dbenv.h are 2 s; a busy machine is late
 PAUSE_MS = 200      # the loop of it_store ticks every 2 ms; a busy machine costs some tens, a call to the database would cost 2000
 
