@@ -114,8 +114,9 @@ class Manual(shared.HubTest):
             hub.database.query(change)
         (_, text), = [block for block in blocks("operating.md") if block[0] == "sql"]
         queries = [query.strip() for query in re.sub(r"^--.*\n", "", text, flags=re.M).split(";") if query.strip()]
-        self.assertEqual(6, len(queries))
-        answers = [hub.database.query(query) for query in queries]
-        self.assertEqual([1] * 6, [len(rows) for rows in answers], answers)
-        self.assertIn("HTTP 400", answers[2][0][1])
-        self.assertEqual("0", answers[3][0][0], "the outbox is empty")
+        self.assertEqual(8, len(queries))
+        answers = [wait_until(lambda query=query: hub.database.query(query), 20, f"an answer of {query}") for query in queries]
+        self.assertEqual([1] * 8, [len(rows) for rows in answers], answers)
+        self.assertEqual(["erp", "0", "0", "1"], answers[2][0][:4], "one request of the last hour")
+        self.assertIn("HTTP 400", answers[4][0][1])
+        self.assertEqual("0", answers[5][0][0], "the outbox is empty")
