@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+import unittest
 
 import fleet
 import guard
@@ -21,10 +22,15 @@ PROGRAMS = {"php": ("receive.php", ["php", "-S", "127.0.0.1:{port}", "{file}"], 
             "javascript": ("receive.js", ["node", "{file}", "{port}"], 0)}
 
 
+def read(page):
+    """A page of the manual."""
+    with open(os.path.join(fleet.TOP, "docs", page), encoding="utf-8") as stream:
+        return stream.read()
+
+
 def blocks(page):
     """The marked blocks of a page: (language, text)."""
-    with open(os.path.join(fleet.TOP, "docs", page), encoding="utf-8") as stream:
-        return re.findall(r"^```(\w+)\n(.*?)^```$", stream.read(), re.M | re.S)
+    return re.findall(r"^```(\w+)\n(.*?)^```$", read(page), re.M | re.S)
 
 
 class Sample:
@@ -57,6 +63,35 @@ class Sample:
         """As Standard Webhooks says."""
         digest = hmac.new(base64.b64decode(self.secret[len("whsec_"):]), f"{identifier}.{sent}.".encode() + body, hashlib.sha256).digest()
         return "v1," + base64.b64encode(digest).decode()
+
+
+class Examples(unittest.TestCase):
+    """The administrator's templates and conditions, in both languages, as the worker takes them."""
+
+    def render(self, **rule):
+        """(exit code, what mihctl says) of an event of the shared cases."""
+        case, folder = os.path.join(fleet.TOP, "tests", "cases", "enrichment"), guard.folder("mih-manual-")
+        rule = {"id": 7, "eventname": r"\core\event\user_graded", "serviceid": 3, "endpoint": "/x", "http_method": "POST", "enabled": 1, **rule}
+        path = write_file(os.path.join(folder, "rule.json"), json.dumps(rule))
+        event = {"eventname": rule["eventname"], "userid": 7, "relateduserid": 7, "courseid": 2, "timecreated": 1795341950,
+                 "other": {"finalgrade": 60}}
+        words = ["--event", write_file(os.path.join(folder, "event.json"), json.dumps(event)), "--rule", path]
+        status, output, errors = guard.run([fleet.program("mihctl"), "render", "--json", "--service", os.path.join(case, "service.json"), *words,
+                                            "--data", os.path.join(case, "data.json")])
+        return status, (output + errors).decode()
+
+    def test_templates_and_conditions_of_the_guide_are_taken(self):
+        for page in ("administrator.md", "administrator.es.md"):
+            templates, conditions = re.findall(r"^    (\{.*\})$", read(page), re.M), re.findall(r"^\| `(\{.*\})` \|", read(page), re.M)
+            self.assertEqual((3, 3), (len(templates), len(conditions)))
+            for template in templates:
+                status, said = self.render(payload_template=template)
+                self.assertEqual(0, status, said)
+                self.assertNotIn("{{", json.loads(said)["body"])
+            for condition in conditions:
+                status, said = self.render(filter=condition)
+                self.assertEqual(0, status, said)
+        self.assertEqual(65, self.render(filter="{\"courseid\": {\"$nothing\": 1}}")[0])
 
 
 class Manual(shared.HubTest):

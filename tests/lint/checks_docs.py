@@ -3,6 +3,12 @@ import os
 import re
 
 README = "README.md"
+# Guides that name what is on the pages, with the language of these.
+GUIDES = {"docs/administrator.md": "en", "docs/administrator.es.md": "es"}
+CORE = {"Site administration", "Plugins", "Local plugins", "Reports", "System status", "Administración del sitio", "Extensiones",
+        "Extensiones locales"}
+LABEL = re.compile(r"(?<!\*)\*([^*`]+)\*(?!\*)")
+STRING = re.compile(r"^\$string\['[^']+'\] = '((?:[^'\\]|\\.)*)';", re.M)
 # Where the options of a command stand; each of these texts is held against the program itself elsewhere.
 OPTIONS = {"mih-worker": "deploy/man/mih-worker.8", "mih-replayer": "deploy/man/mih-replayer.8", "mihctl": "deploy/man/mihctl.1",
            "grants.sh": "deploy/grants.sh", "broker.php": "moodle-plugin/cli/broker.php", "rule.php": "moodle-plugin/cli/rule.php",
@@ -45,7 +51,15 @@ def log_faults(tree, text):
     """Messages in the first column of a table of symptoms that no program writes."""
     sources = "".join(tree.read(path) for path in tree.ending(".c", under="worker/"))
     said = re.sub(r'"\s*\n\s*"', "", sources)
-    return [f"no program says: {message}" for message in SYMPTOM.findall(text) if message not in said]
+    return [f"no program says: {message}" for message in SYMPTOM.findall(text) if message.removesuffix(" ...") not in said]
+
+
+def label_faults(tree, text, language):
+    """Words in italics that stand on no page of the plugin in that language, nor in Moodle's own menu."""
+    path = f"moodle-plugin/lang/{language}/local_integrationhub.php"
+    known = CORE | {re.sub(r"\\(.)", r"\1", label) for label in STRING.findall(tree.read(path) if path in tree.files else "")}
+    return [f"no page says: {label}" for words in LABEL.findall(text.replace("\\event\\*", "")) for label in words.replace("\n", " ").split(" > ")
+            if label not in known]
 
 
 def docs(tree):
@@ -57,6 +71,8 @@ def docs(tree):
         found += option_faults(tree, text) + list(link_faults(tree, path, text))
         if path.startswith("docs/"):
             found += log_faults(tree, text)
+        if path in GUIDES:
+            found += label_faults(tree, text, GUIDES[path])
         faults += [f"{path}: {fault}" for fault in found]
     return faults
 

@@ -74,6 +74,7 @@ SNIPPETS = (
     ("docs", "a setting that is gone", {"README.md": "", "docs/x.md": "Set `[broker] nothing`.\n"}, r"x.md: there is no setting \[broker\] noth"),
     ("docs", "an option that is gone", {"README.md": "    mihctl render --nothing 7\n", "deploy/man/mihctl.1": ".It Fl -event\n"}, "no --nothing"),
     ("docs", "a file that is gone", {"README.md": "", "docs/x.md": "See `gone.md`.\n"}, "gone.md does not exist"),
+    ("docs", "a label that is gone", {"README.md": "", "docs/administrator.md": "Press *Nothing*.\n"}, "no page says: Nothing"),
     ("docs", "words that no program says", {"README.md": "", "docs/x.md": "| `never said so` | x |\n", "worker/x.c": ""}, "says: never said so"),
     ("undone", "unfinished work without an issue", {"common/x.c": "/* TO" + "DO: later */\n"}, "common/x.c:1"),
 )
