@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/timing.h"
+#include "worker/ownprocess.h"
 #include "worker/store.h"
 
 enum {
@@ -152,23 +153,6 @@ static void beat_done(struct store_job *job, int result, const char *reason)
     free(b);
 }
 
-/* Resident bytes, 0 when /proc does not tell. */
-static int64_t resident_bytes(void)
-{
-    char line[128];
-    char *end = line;
-    long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
-    if (!statm)
-        return 0;
-    if (fgets(line, sizeof line, statm)) {
-        (void)strtol(line, &end, 10); /* the whole size comes first */
-        pages = strtol(end, NULL, 10);
-    }
-    fclose(statm);
-    return (int64_t)pages * sysconf(_SC_PAGESIZE);
-}
-
 static struct beat *beat_new(struct heartbeat *h)
 {
     struct beat *b = calloc(1, sizeof *b);
@@ -183,7 +167,7 @@ static struct beat *beat_new(struct heartbeat *h)
     b->counters = *h->counters;
     b->up_s = (now_ms - h->started_ms) / 1000;
     b->progress_s = progress_ms ? (now_ms - progress_ms) / 1000 : b->up_s;
-    b->memory = resident_bytes();
+    b->memory = ownprocess_resident_bytes();
     b->elected = h->elected;
     b->purge = h->elected && (!h->purged_ms || now_ms - h->purged_ms > PURGE_EVERY_MS);
     return b;
