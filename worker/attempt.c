@@ -15,7 +15,6 @@
 #include "worker/replayed.h"
 #include "worker/ruleoff.h"
 #include "worker/selection.h"
-#include "worker/stats.h"
 
 enum {
     BUDGET_WAIT_MS = 5000,
@@ -37,9 +36,7 @@ static void attempt_end(struct attempt *a)
 
 static void count(const struct attempt *a, enum stat_count what)
 {
-    const struct lane *lane = a->job->lane;
-
-    stats_count(lane->ctx->stats, lane->service_id, attempt_rule(a), what);
+    lane_count(a->job->lane, attempt_rule(a), what);
 }
 
 void attempt_followed(struct attempt *a, enum followup_end end)
@@ -135,12 +132,10 @@ static void delivered(struct attempt *a)
 /* Requests that never left the house have none. */
 static void note_latency(struct attempt *a, const struct outcome *outcome)
 {
-    const struct lane *lane = a->job->lane;
-
     if (outcome->kind == OUTCOME_LOCAL || outcome->kind == OUTCOME_INVALID)
         return;
     a->latency_us = timing_mono_us() - a->begun_us;
-    stats_latency(lane->ctx->stats, lane->service_id, attempt_rule(a), a->latency_us);
+    lane_latency(a->job->lane, attempt_rule(a), a->latency_us);
 }
 
 /* What the answer tells of the service, for its breaker and its pace. */

@@ -10,6 +10,7 @@
 #include "dispatcher/catalog.h"
 #include "worker/complaint.h"
 #include "worker/intake.h"
+#include "worker/meter.h"
 #include "worker/statcells.h"
 #include "worker/store.h"
 
@@ -31,6 +32,7 @@ struct look {
     struct backlog *owner;
     struct names names;
     int64_t asked_s;
+    int64_t outbox_rows, outbox_oldest_s;
     size_t n, next;
     struct depth depths[];
 };
@@ -42,6 +44,7 @@ struct backlog {
     struct event *timer;
     struct catalog *catalog; /* a reference; NULL: none yet */
     struct look *look;       /* NULL: none is under way */
+    bool shows, writes;      /* see backlog_options */
     bool elected;
     struct complaint complaint;
 };
@@ -133,9 +136,27 @@ static int write_rows(struct db *db, const struct look *look, row_maker *make, c
     return r;
 }
 
+static int on_outbox(void *context, const struct db_row *row)
+{
+    struct look *look = context;
+
+    look->outbox_rows = db_number(row, 0, 0);
+    look->outbox_oldest_s = db_number(row, 1, 0);
+    return 0;
+}
+
+/* For the metrics; what a long outage of the broker left is not counted to its end. */
+static int count_outbox(struct db *db, struct look *look)
+{
+    return db_query(db,
+                    "SELECT COUNT(*), MIN(timecreated) FROM (SELECT timecreated FROM"
+                    " {local_integrationhub_outbox} ORDER BY timecreated LIMIT 10000) o",
+                    NULL, 0, on_outbox, look, NULL);
+}
+
 static int run(struct store_job *job, struct db *db)
 {
-    const struct look *look = (const struct look *)job;
+    struct look *look = (struct look *)job;
     int r = write_rows(db, look, backlog_row,
                        "INSERT INTO {local_integrationhub_backlog}"
                        " (serviceid, waiting, dead, timeoldest, timeseen)",
@@ -146,12 +167,44 @@ static int run(struct store_job *job, struct db *db)
                        "INSERT INTO {local_integrationhub_stat}"
                        " (serviceid, ruleid, width, timestart, backlog)",
                        stat_changes);
-    return r;
+    return r == 0 ? count_outbox(db, look) : r;
 }
 
 static void written(struct store_job *job, int result, const char *reason)
 {
-    end_look((struct look *)job, result, reason);
+    struct look *look = (struct look *)job;
+
+    if (look->owner && result == 0) {
+        int64_t *gauge = look->owner->ctx->meter->gauge;
+
+        meter_set(&gauge[METER_OUTBOX_LOOKED_S], look->asked_s);
+        meter_set(&gauge[METER_OUTBOX_ROWS], look->outbox_rows);
+        meter_set(&gauge[METER_OUTBOX_OLDEST_S], look->outbox_oldest_s);
+    }
+    end_look(look, result, reason);
+}
+
+/* As backlog_changes do it in the table. Where the bound is not known, it is from when on something
+ * was seen to wait. */
+static void show(struct meter *meter, const struct depth *d, int64_t asked_s)
+{
+    struct meter_service *place = meter_service(meter, d->service_id);
+    int64_t *gauge = place->gauge;
+    int64_t empty_s = gauge[METER_WAITING] == 0 ? gauge[METER_LOOKED_S] : 0;
+    int64_t oldest_s = d->taken_s;
+
+    if (!d->known || place->id == 0)
+        return;
+    if (gauge[METER_OLDEST_S] > oldest_s)
+        oldest_s = gauge[METER_OLDEST_S];
+    if (empty_s > oldest_s)
+        oldest_s = empty_s;
+    if (oldest_s == 0)
+        oldest_s = asked_s;
+    meter_set(&gauge[METER_LOOKED_S], asked_s);
+    meter_set(&gauge[METER_WAITING], d->waiting);
+    meter_set(&gauge[METER_DEAD], d->dead);
+    meter_set(&gauge[METER_OLDEST_S], d->waiting > 0 ? oldest_s : 0);
 }
 
 /* On the publisher's thread: as many as their turn allows, so that nobody waits for long to
@@ -179,17 +232,27 @@ static int ask(struct bus *bus, uint16_t channel, void *argument)
 
 static void asked(void *context, int result, const char *reason);
 
+/* The broker has told all. */
+static int use(struct look *look)
+{
+    struct backlog *b = look->owner;
+
+    for (size_t i = 0; i < look->n; i++)
+        show(b->ctx->meter, &look->depths[i], look->asked_s);
+    if (!b->writes || !b->elected) {
+        end_look(look, 0, "");
+        return 0;
+    }
+    look->job = (struct store_job){.run = run, .done = written};
+    return store_submit(b->store, &look->job);
+}
+
 static void go_on(struct look *look)
 {
     struct backlog *b = look->owner;
-    int r;
+    int r =
+        look->next < look->n ? publisher_run(b->ctx->publisher, ask, look, asked, look) : use(look);
 
-    if (look->next < look->n) {
-        r = publisher_run(b->ctx->publisher, ask, look, asked, look);
-    } else {
-        look->job = (struct store_job){.run = run, .done = written};
-        r = store_submit(b->store, &look->job);
-    }
     if (r < 0)
         end_look(look, r, "too much is waiting already");
 }
@@ -228,8 +291,8 @@ static void on_time(evutil_socket_t fd, short what, void *argument)
 
     (void)fd;
     (void)what;
-    if (b->look || !b->elected || !b->catalog || !publisher_connected(b->ctx->publisher) ||
-        publisher_blocked(b->ctx->publisher))
+    if (b->look || !(b->shows || (b->writes && b->elected)) || !b->catalog ||
+        !publisher_connected(b->ctx->publisher) || publisher_blocked(b->ctx->publisher))
         return;
     b->look = look_new(b);
     if (b->look)
@@ -260,7 +323,7 @@ void backlog_set_interval(struct backlog *b, int64_t interval_ms)
 }
 
 int backlog_new(struct context *ctx, struct store *store, const struct intake *intake,
-                int64_t interval_ms, struct backlog **ret_backlog)
+                const struct backlog_options *options, struct backlog **ret_backlog)
 {
     struct backlog *b = calloc(1, sizeof *b);
 
@@ -269,12 +332,14 @@ int backlog_new(struct context *ctx, struct store *store, const struct intake *i
     b->ctx = ctx;
     b->store = store;
     b->intake = intake;
+    b->shows = options->shows;
+    b->writes = options->writes;
     b->timer = event_new(ctx->base, -1, EV_PERSIST, on_time, b);
     if (!b->timer) {
         free(b);
         return -ENOMEM;
     }
-    backlog_set_interval(b, interval_ms);
+    backlog_set_interval(b, options->interval_ms);
     *ret_backlog = b;
     return 0;
 }

@@ -1,7 +1,7 @@
 /*
  * What waits at the broker for each service: the elected process asks the broker, every interval,
  * and writes it to the table backlog, one row for each service whose queue there is; the most of
- * each minute goes to the table stat.
+ * each minute goes to the table stat. One process of each mih-worker asks as well, for the metrics.
  *
  * `waiting` is what lies in the service's queue. It is without what the processes have taken
  * already, at most prefetch_factor * max_concurrency each, and without what waits for a retry in
@@ -27,8 +27,14 @@ struct catalog;
 struct intake;
 struct store;
 
+struct backlog_options {
+    bool shows;  /* it is the process that asks for the metrics */
+    bool writes; /* when it is elected */
+    int64_t interval_ms;
+};
+
 int backlog_new(struct context *ctx, struct store *store, const struct intake *intake,
-                int64_t interval_ms, struct backlog **ret_backlog)
+                const struct backlog_options *options, struct backlog **ret_backlog)
     __attribute__((warn_unused_result));
 
 /* In each, NULL does nothing. */

@@ -344,6 +344,15 @@ void breakers_rows(struct breakers *b, const struct breaker_row *rows, size_t n,
             set_leave(b, e, BREAKER_LEAVE_ALL);
 }
 
+enum breaker_state breakers_state(const struct breakers *b, int64_t service_id)
+{
+    const struct entry *e = find(b, service_id);
+
+    if (!e || e->leave == BREAKER_LEAVE_ALL)
+        return BREAKER_CLOSED;
+    return e->half_open || e->leave == BREAKER_LEAVE_ONE ? BREAKER_HALF_OPEN : BREAKER_OPEN;
+}
+
 enum breaker_leave breakers_leave(const struct breakers *b, int64_t service_id)
 {
     const struct entry *e = find(b, service_id);

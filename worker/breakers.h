@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dispatcher/breaker.h"
 #include "dispatcher/catalog.h"
 #include "dispatcher/verdict.h"
 #include "worker/context.h"
@@ -61,6 +62,9 @@ void breakers_result(struct breakers *b, const struct service *service, bool pro
                      enum verdict_breaker result, int64_t begun_ms);
 
 enum breaker_leave breakers_leave(const struct breakers *b, int64_t service_id);
+
+/* As this process knows it, for people to see. */
+enum breaker_state breakers_state(const struct breakers *b, int64_t service_id);
 
 /* Gives back every probe that this process has: it cannot send now. */
 void breakers_release(struct breakers *b);

@@ -203,6 +203,7 @@ void child_on_second(evutil_socket_t fd, short what, void *context)
     followups_tick(c->letters);
     look_after_queues(c);
     tell_repeats(c);
+    child_meter(c);
     report(c);
 }
 

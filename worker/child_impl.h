@@ -1,6 +1,6 @@
 /*
- * What child.c (its life) and child_make.c (its parts, and what they call back) share, and nobody
- * else includes.
+ * What child.c (its life), child_make.c (its parts, and what they call back) and child_meter.c
+ * (what it shows) share, and nobody else includes.
  */
 #ifndef MIH_WORKER_CHILD_IMPL_H
 #define MIH_WORKER_CHILD_IMPL_H
@@ -12,8 +12,10 @@
 #include "common/bus.h"
 #include "common/db.h"
 #include "worker/context.h"
+#include "worker/meter.h"
 #include "worker/plainsecrets.h"
 #include "worker/seenmap.h"
+#include "worker/statmap.h"
 
 enum phase { PHASE_RUNNING, PHASE_QUIET, PHASE_DRAINING, PHASE_GIVING_UP };
 
@@ -36,15 +38,17 @@ struct child {
     struct relay *relay;
     struct heartbeat *heartbeat;
     struct statkeeper *statkeeper; /* NULL: without statistics */
-    struct backlog *backlog;       /* likewise */
+    struct backlog *backlog;
     struct topology *topology;
     struct followups *letters;
     struct intake *intake;
     int64_t counted_ms; /* when draining: everything else had ended; 0: not yet */
     struct seenmap seen;
+    struct statmap *map;      /* what the supervisor keeps for this number */
     struct secret_keys *keys; /* for as long as the process: the store's thread may use them */
     struct plainsecrets plain_secrets;
-    uint64_t repeats_told; /* of counters.repeats */
+    uint64_t repeats_told;          /* of counters.repeats */
+    uint64_t metered[METER_COUNTS]; /* what the metrics have of it */
     struct event *signals[5];
     struct event *second;
     struct event *leave_changed;
@@ -60,6 +64,9 @@ void child_unmake(struct child *c);
 
 /* Whether this process keeps bindings and outbox, and tidies the tables. */
 void child_set_elected(struct child *c, bool elected);
+
+/* Shows in the metrics how it is. */
+void child_meter(struct child *c);
 
 /* Takes the settings of the statistics that can change. */
 void child_set_statistics(struct child *c, const struct settings *settings);

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/netguard.h"
 #include "common/secret.h"
+#include "common/timing.h"
 #include "worker/attempt.h"
 #include "worker/backlog.h"
 #include "worker/breakers.h"
@@ -36,9 +37,11 @@ enum { STORE_GRACE_MS = 1000, TIDY_INTERVALS = 2 };
 
 static void on_store_state(void *context, bool connected, const char *text)
 {
-    (void)context;
+    struct child *c = context;
+
     if (connected) {
         log_info("database connected", "server", text, NULL);
+        meter_add(&c->ctx.meter->n[METER_DATABASE_CONNECTS], 1);
     } else {
         log_warning("database away; deliveries go on with the rules at hand", "reason", text, NULL);
     }
@@ -53,6 +56,7 @@ static void on_publisher_state(void *context, bool connected, const char *text)
         return;
     }
     log_info("publishing connection open", "broker", text, NULL);
+    meter_add(&c->ctx.meter->n[METER_PUBLISHER_CONNECTS], 1);
     topology_changed(c->topology, NULL);
     followups_tick(c->letters);
     relay_poke(c->relay);
@@ -82,6 +86,7 @@ static void on_catalog(void *context, struct catalog *catalog)
     log_info("rules read", "services", log_number((int64_t)catalog_service_count(catalog)), NULL);
     if (intake_update(c->intake, catalog) < 0)
         log_error("out of memory: some services are not consumed", NULL);
+    meter_describe(c->ctx.meter, catalog);
     topology_changed(c->topology, catalog);
     relay_set_catalog(c->relay, catalog);
     backlog_set_catalog(c->backlog, catalog);
@@ -153,6 +158,7 @@ static void on_hint(void *context)
 
 void child_set_elected(struct child *c, bool elected)
 {
+    meter_set(&c->ctx.meter->gauge[METER_ELECTED], elected);
     topology_set_elected(c->topology, elected);
     relay_set_elected(c->relay, elected);
     heartbeat_set_elected(c->heartbeat, elected);
@@ -220,6 +226,10 @@ static int make_context(struct child *c)
         .max_bytes = (size_t)s->worker_max_event_bytes,
         .max_depth = ENVELOPE_MAX_DEPTH,
     };
+    c->map = statmap_attach();
+    c->ctx.meter = &c->map->meter;
+    meter_open(c->ctx.meter, getpid());
+    meter_set(&c->ctx.meter->gauge[METER_STARTED_S], timing_unix_s());
     seenmap_attach(&c->seen);
     c->ctx.seen = c->seen.seen;
     c->ctx.seen_owner = seen_owner(&c->ctx.seen, (unsigned)c->number);
@@ -299,7 +309,7 @@ static int make_statistics(struct child *c)
 {
     const struct settings *s = c->settings;
     const struct stattidy tidy = tidy_options(s);
-    int r = stats_new(c->ctx.base, c->store, statmap_attach(), s->statistics_interval_ms,
+    int r = stats_new(c->ctx.base, c->store, &c->map->statistics, s->statistics_interval_ms,
                       &c->ctx.stats);
 
     if (r == 0)
@@ -307,9 +317,6 @@ static int make_statistics(struct child *c)
                            &c->statkeeper);
     if (r == 0)
         r = requestlog_new(c->ctx.base, c->store, s->statistics_log_rate, &c->ctx.requestlog);
-    if (r == 0)
-        r = backlog_new(&c->ctx, c->store, c->intake, s->statistics_backlog_interval_ms,
-                        &c->backlog);
     return r;
 }
 
@@ -320,6 +327,14 @@ static int make_database_side(struct child *c)
 
     if (r == 0 && c->settings->statistics_enabled)
         r = make_statistics(c);
+    if (r == 0)
+        r = backlog_new(&c->ctx, c->store, c->intake,
+                        &(struct backlog_options){
+                            .shows = c->number == 0,
+                            .writes = c->settings->statistics_enabled,
+                            .interval_ms = c->settings->statistics_backlog_interval_ms,
+                        },
+                        &c->backlog);
     if (r == 0)
         r = topology_new(&c->ctx, c->store, &c->topology);
     if (r == 0)

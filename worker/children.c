@@ -27,9 +27,11 @@ static_assert((int)CHILDREN_MAX <= (int)SUSPECT_SLOTS, "every child can write do
 struct child {
     struct children *all;
     unsigned number;
-    pid_t pid;   /* 0: does not run */
-    int link_fd; /* -1: none */
-    int stat_fd; /* its counters: for all processes of the number, in turn; -1: none */
+    pid_t pid;           /* 0: does not run */
+    int link_fd;         /* -1: none */
+    int stat_fd;         /* of map; -1: none */
+    struct statmap *map; /* for all processes of the number, in turn; NULL: none */
+    uint64_t starts, stalls;
     struct event link;
     struct event start; /* the delay before a restart */
     int64_t started_ms;
@@ -179,7 +181,7 @@ static int launch(struct child *child)
         return r;
     struct spawn_options options = child->all->options.spawn;
     if (child->stat_fd < 0)
-        child->stat_fd = statmap_make();
+        child->stat_fd = statmap_make(&child->map);
     options.stat_fd = child->stat_fd;
     r = spawn_child(&options, child->number, childs_fd, &child->pid);
     close(childs_fd);
@@ -199,6 +201,7 @@ static void start(struct child *child)
     child->started_ms = child->heard_ms = now_ms;
     int r = launch(child);
     if (r == 0) {
+        child->starts++;
         log_info("child started", "child", log_number(child->number), "child_pid",
                  log_number(child->pid), NULL);
         return;
@@ -418,6 +421,15 @@ void children_renew(struct children *c)
     renew_next(c);
 }
 
+void children_replace_stalled(struct children *c, unsigned number)
+{
+    struct child *child = c->list[number];
+    if (child == NULL || child->pid == 0 || child->draining)
+        return;
+    child->stalls++;
+    drain(child);
+}
+
 void children_signal(struct children *c, int number)
 {
     for (unsigned i = 0; i < CHILDREN_MAX; i++)
@@ -462,6 +474,26 @@ void children_summarize(const struct children *c, struct children_summary *ret_s
     *ret_summary = s;
 }
 
+size_t children_look(const struct children *c, struct child_look *ret_looks, size_t max)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < CHILDREN_MAX && n < max; i++) {
+        const struct child *child = c->list[i];
+        if (child == NULL)
+            continue;
+        ret_looks[n++] = (struct child_look){
+            .number = i,
+            .wanted = i < c->wanted,
+            .pid = child->pid,
+            .starts = child->starts,
+            .stalls = child->stalls,
+            .report = child->report,
+            .meter = child->map && meter_readable(&child->map->meter) ? &child->map->meter : NULL,
+        };
+    }
+    return n;
+}
+
 bool children_all_moved(struct children *c)
 {
     for (unsigned i = 0; i < CHILDREN_MAX; i++)
@@ -485,8 +517,7 @@ void children_free(struct children *c)
             continue;
         close_link(c->list[i]);
         event_del(&c->list[i]->start);
-        if (c->list[i]->stat_fd >= 0)
-            close(c->list[i]->stat_fd);
+        statmap_release(c->list[i]->stat_fd, c->list[i]->map);
         free(c->list[i]);
     }
     free(c);

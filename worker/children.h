@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 #include "dispatcher/seen.h"
+#include "worker/childlink.h"
+#include "worker/meter.h"
 #include "worker/spawn.h"
 #include "worker/suspects.h"
 
@@ -37,6 +39,16 @@ struct children_summary {
     unsigned connected;
     unsigned refused; /* wanted ones that ended with EX_CONFIG */
     uint64_t in_flight;
+};
+
+struct child_look {
+    unsigned number;
+    bool wanted;
+    pid_t pid; /* 0: it does not run */
+    uint64_t starts;
+    uint64_t stalls;            /* how often it was replaced for one */
+    struct child_report report; /* the newest one; all zero before the first */
+    const struct meter *meter;  /* NULL: it has shown nothing, or not in a way that is known here */
 };
 
 /* on_change is called in the loop: about once a second, and when a child got ready or ended. */
@@ -68,6 +80,9 @@ void children_resize(struct children *c, unsigned n);
  * replacement of the one before is ready, or has refused, or has had RENEW_PATIENCE_MS. */
 void children_renew(struct children *c);
 
+/* Replaces one that runs: it takes nothing though there is work. */
+void children_replace_stalled(struct children *c, unsigned number);
+
 /* Sends a signal to every child that runs. */
 void children_signal(struct children *c, int number);
 
@@ -81,6 +96,10 @@ void children_stop(struct children *c);
 void children_kill(struct children *c);
 
 void children_summarize(const struct children *c, struct children_summary *ret_summary);
+
+/* Tells of each child, by number, of at most max; returns how many. Those that are not wanted any
+ * more belong to it, for their counters. The meters are borrowed until children_free(). */
+size_t children_look(const struct children *c, struct child_look *ret_looks, size_t max);
 
 /* True when each child that runs and has reported made progress, or was idle or not connected,
  * since the last call that returned true. */

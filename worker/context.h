@@ -17,6 +17,7 @@ struct breakers;
 struct deadnotes;
 struct enrich;
 struct event_base;
+struct meter;
 struct requestlog;
 struct ruleoff;
 struct stats;
@@ -30,7 +31,8 @@ struct context {
     struct breakers *breakers;
     struct deadnotes *deadnotes;
     struct ruleoff *ruleoff;
-    struct stats *stats;           /* NULL: nothing is counted */
+    struct meter *meter;           /* what the metrics show */
+    struct stats *stats;           /* NULL: nothing is counted for the tables */
     struct requestlog *requestlog; /* likewise */
     struct enrich *enrich;
     struct envelope_limits limits;

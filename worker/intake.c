@@ -332,6 +332,7 @@ static void on_connected(void *context, struct bus *bus, const char *reason)
                               .on_channel_closed = on_channel_closed,
                           });
     in->failures = 0;
+    meter_add(&in->ctx->meter->n[METER_CONSUMER_CONNECTS], 1);
     in->bus_tick_at_ms = timing_mono_ms() + 1000;
     log_info("consuming connection open", "broker", bus_peer(bus), NULL);
     drive(in);
@@ -506,6 +507,12 @@ void intake_set_quiet(struct intake *in, bool quiet)
 {
     in->quiet = quiet;
     update_lanes(in);
+}
+
+void intake_meter(const struct intake *in)
+{
+    for (size_t i = 0; i < in->n_lanes; i++)
+        lane_meter(in->lanes[i]);
 }
 
 int64_t intake_taken(const struct intake *in, int64_t service_id)

@@ -46,6 +46,9 @@ void intake_looked_up(struct intake *in);
 /* Quiet: give back what has not begun, finish the rest, take nothing new; or take work again. */
 void intake_set_quiet(struct intake *in, bool quiet);
 
+/* Shows what the services' lanes do, once a second. */
+void intake_meter(const struct intake *in);
+
 /* When the newest event was sent (Unix seconds) that was taken from this service's queue, as it
  * came there first; 0: none was. */
 int64_t intake_taken(const struct intake *in, int64_t service_id);

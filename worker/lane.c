@@ -39,6 +39,7 @@ struct lane *lane_new(struct context *ctx, struct followups *letters, int64_t se
     ratelimit_init(&lane->rate, 0, ctx->processes, timing_mono_us());
     retrybudget_init(&lane->budget, ctx->processes, timing_mono_us());
     lane->service_id = service_id;
+    lane->meter = meter_service(ctx->meter, service_id);
     if (settler_init(&lane->settler, ctx->base, flushed, context) < 0) {
         free(lane);
         return NULL;
@@ -52,6 +53,33 @@ void lane_free(struct lane *lane)
     settler_release(&lane->settler);
     catalog_unref(lane->catalog);
     free(lane);
+}
+
+void lane_count(struct lane *lane, int64_t rule_id, enum stat_count what)
+{
+    meter_add(&lane->meter->n[what], 1);
+    stats_count(lane->ctx->stats, lane->service_id, rule_id, what);
+}
+
+void lane_latency(struct lane *lane, int64_t rule_id, int64_t us)
+{
+    meter_add(&lane->meter->n[STAT_BUCKET + statcells_bucket(us)], 1);
+    meter_add(&lane->meter->n[STAT_LATENCY_SUM], us > 0 ? (uint64_t)us : 0);
+    stats_latency(lane->ctx->stats, lane->service_id, rule_id, us);
+}
+
+void lane_meter(struct lane *lane)
+{
+    int64_t *gauge = lane->meter->gauge;
+    bool consuming = lane->state == LANE_ON && lane->answered;
+
+    meter_set(&gauge[METER_IN_FLIGHT], lane->active);
+    meter_set(&gauge[METER_HELD], lane->jobs);
+    meter_set(&gauge[METER_BREAKER], breakers_state(lane->ctx->breakers, lane->service_id));
+    meter_set(&gauge[METER_WANTED], lane->wanted);
+    meter_set(&gauge[METER_CONSUMING], consuming);
+    meter_set(&gauge[METER_UNSERVED_S],
+              lane->wanted && !consuming ? gauge[METER_UNSERVED_S] + 1 : 0);
 }
 
 static void enter(struct lane *lane, enum lane_state state, int64_t now_ms)
@@ -312,7 +340,7 @@ static int reject_unseen(struct lane *lane, const struct bus_message *m)
                   "service_id", log_number(lane->service_id), "message_id", m->message_id, "bytes",
                   log_number((int64_t)m->body_len), NULL);
     lane->ctx->counters.dead++;
-    stats_count(lane->ctx->stats, lane->service_id, 0, STAT_DEAD);
+    lane_count(lane, 0, STAT_DEAD);
     settler_reject(&lane->settler, lane->settler.epoch, m->tag);
     return 0;
 }

@@ -27,6 +27,7 @@
 #include "worker/context.h"
 #include "worker/followup.h"
 #include "worker/job.h"
+#include "worker/meter.h"
 #include "worker/settle.h"
 
 enum lane_state { LANE_OFF, LANE_ON, LANE_STOPPING, LANE_CLOSING };
@@ -37,6 +38,7 @@ struct lane {
     struct context *ctx;
     struct followups *letters;
     int64_t service_id;
+    struct meter_service *meter;   /* its place in the metrics */
     struct catalog *catalog;       /* a reference: the snapshot that jobs start with */
     const struct service *service; /* in catalog; NULL when the service is gone */
     enum lane_state state;
@@ -77,6 +79,14 @@ void lane_free(struct lane *lane);
 /* A new snapshot, or the breaker's leave has changed. wanted: the service is enabled and the
  * process takes work. */
 void lane_update(struct lane *lane, struct catalog *catalog, bool wanted);
+
+/* What became of a delivery, or of a message, and how long a request took: for the tables and for
+ * the metrics. rule_id 0: of no rule. */
+void lane_count(struct lane *lane, int64_t rule_id, enum stat_count what);
+void lane_latency(struct lane *lane, int64_t rule_id, int64_t us);
+
+/* Shows how it is, once a second. */
+void lane_meter(struct lane *lane);
 
 /* How many requests may be under way at once. */
 unsigned lane_limit(const struct lane *lane);

@@ -311,7 +311,7 @@ void requestlog_add(struct requestlog *l, const struct logged_request *request)
 
 uint64_t requestlog_dropped(const struct requestlog *l)
 {
-    return l->dropped;
+    return l ? l->dropped : 0;
 }
 
 int requestlog_new(struct event_base *base, struct store *store, int64_t rate,

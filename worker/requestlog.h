@@ -62,7 +62,7 @@ bool requestlog_wants(struct requestlog *l, bool success, int64_t now_s);
 /* Copies it. */
 void requestlog_add(struct requestlog *l, const struct logged_request *request);
 
-/* Left out for want of room, since the start. */
+/* Left out for want of room, or because they could not be written, since the start. NULL: none. */
 uint64_t requestlog_dropped(const struct requestlog *l);
 
 /* Hands what waits to the store, which writes it within its own grace. Before the store is freed.

@@ -13,7 +13,6 @@
 #include "worker/enrich.h"
 #include "worker/lane.h"
 #include "worker/replayed.h"
-#include "worker/stats.h"
 
 enum { PATIENCE_MS = 500, CROWDED_MS = 100 }; /* for a look-up */
 
@@ -108,10 +107,8 @@ static bool look_up(struct job *job, unsigned needs)
 
 static void skip(const struct job *job, const struct rule *rule)
 {
-    struct context *ctx = job->lane->ctx;
-
-    ctx->counters.skipped++;
-    stats_count(ctx->stats, job->lane->service_id, rule->id, STAT_SKIPPED);
+    job->lane->ctx->counters.skipped++;
+    lane_count(job->lane, rule->id, STAT_SKIPPED);
 }
 
 /* Takes the rules out that do not want the event. False: out of memory. */

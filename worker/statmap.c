@@ -9,30 +9,47 @@
 
 #include "common/log.h"
 
-static struct statmemory own;
+static struct statmap own;
 
-int statmap_make(void)
+static struct statmap *map_of(int fd)
+{
+    void *memory = mmap(NULL, sizeof own, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+int statmap_make(struct statmap **ret_map)
 {
     int fd = memfd_create("mih-statistics", MFD_CLOEXEC);
     int r = fd < 0 ? errno : posix_fallocate(fd, 0, sizeof own);
 
-    if (r == 0)
+    *ret_map = r == 0 ? map_of(fd) : NULL;
+    if (*ret_map)
         return fd;
-    log_warning("no memory for a child's statistics", "error", strerror(r), "does",
-                "loses what it has not written yet if it is killed", NULL);
+    log_warning("no memory for a child's statistics", "error", strerror(r ? r : errno), "does",
+                "shows no metrics of it, and loses what it has not written yet if it is killed",
+                NULL);
     if (fd >= 0)
         close(fd);
     return -1;
 }
 
-struct statmemory *statmap_attach(void)
+void statmap_release(int fd, struct statmap *map)
+{
+    if (map)
+        munmap(map, sizeof own);
+    if (fd >= 0)
+        close(fd);
+}
+
+struct statmap *statmap_attach(void)
 {
     struct stat status;
-    void *memory;
+    struct statmap *map;
 
     if (fstat(STATMAP_FD, &status) < 0 || status.st_size != (off_t)sizeof own)
         return &own;
-    memory = mmap(NULL, sizeof own, PROT_READ | PROT_WRITE, MAP_SHARED, STATMAP_FD, 0);
+    map = map_of(STATMAP_FD);
     close(STATMAP_FD);
-    return memory == MAP_FAILED ? &own : memory;
+    return map ? map : &own;
 }

@@ -118,6 +118,11 @@ void stats_set_interval(struct stats *s, int64_t interval_ms)
         log_error("out of memory: statistics are not written", NULL);
 }
 
+uint64_t stats_not_counted(const struct stats *s)
+{
+    return s ? statcells_lost(&s->cells) : 0;
+}
+
 bool stats_flush(struct stats *s)
 {
     if (!s)

@@ -27,6 +27,9 @@ void stats_set_interval(struct stats *s, int64_t interval_ms);
 void stats_count(struct stats *s, int64_t service_id, int64_t rule_id, enum stat_count what);
 void stats_latency(struct stats *s, int64_t service_id, int64_t rule_id, int64_t us);
 
+/* What found no place, ever since the memory was made. NULL: none. */
+uint64_t stats_not_counted(const struct stats *s);
+
 /* Writes what there is, now, and goes on until all is written. True: it is. */
 bool stats_flush(struct stats *s);
 
