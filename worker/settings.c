@@ -11,6 +11,7 @@
 #include "common/netguard.h"
 #include "dispatcher/proxyroute.h"
 #include "dispatcher/seen.h"
+#include "worker/scrape.h"
 
 static const char *const tls_choices[] = {
     [DB_TLS_AUTO] = "auto", [DB_TLS_REQUIRE] = "require", [DB_TLS_OFF] = "off", NULL};
@@ -263,6 +264,11 @@ static const struct conf_setting settings[] = {
      .fallback = "500", .min = 0, .max = 100000000, .reloadable = true,
      .help = "Requests kept in the log, 0 for all, in a database without Moodle; otherwise the "
              "plugin's setting of that name counts."},
+
+    {"metrics", "listen", CONF_TEXT, FIELD(metrics_listen), .fallback = "",
+     .check = scrape_check_address, .reloadable = true,
+     .help = "Where mih-worker serves /metrics for Prometheus, /healthz and /readyz: a port of "
+             "127.0.0.1, or an address and a port such as 10.0.0.7:9187; empty is nowhere."},
 
     {"log", "level", CONF_CHOICE, FIELD(log_level), .fallback = "info", .choices = level_choices,
      .reloadable = true, .help = "The least important lines that are still written."},

@@ -77,6 +77,8 @@ struct settings {
     int64_t statistics_log_rate; /* successes in the log, per second and process */
     int64_t statistics_max_log_entries;
 
+    char *metrics_listen; /* "" nowhere; see scrape.h */
+
     int log_level; /* enum log_level */
 };
 

@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/timing.h"
 #include "worker/children.h"
+#include "worker/monitor.h"
 #include "worker/seenmap.h"
 
 enum { N_SIGNALS = 5, END_GRACE_MS = 10000 };
@@ -27,10 +29,11 @@ struct supervisor {
     struct seenmap former; /* the one before, as long as children use it */
     struct suspects suspects;
     int suspects_fd;
+    struct monitor *monitor;
+    struct monitor_state state;
     struct event signals[N_SIGNALS];
     char status[160]; /* as last told */
     bool said_ready;
-    bool stopping;
     int exit_code;
 };
 
@@ -60,7 +63,7 @@ static void tell_status(struct supervisor *s, const struct children_summary *sum
     char status[sizeof s->status];
     snprintf(status, sizeof status,
              "STATUS=%s%u of %u processes ready, %u connected, %" PRIu64 " requests under way",
-             s->stopping ? "stopping: " : "", sum->ready, sum->wanted, sum->connected,
+             s->state.stopping ? "stopping: " : "", sum->ready, sum->wanted, sum->connected,
              sum->in_flight);
     if (strcmp(status, s->status) == 0)
         return;
@@ -84,11 +87,13 @@ static void on_children(void *context)
     children_summarize(s->children, &sum);
     release_former(s);
     tell_status(s, &sum);
-    if (children_all_moved(s->children))
+    if (children_all_moved(s->children)) {
+        s->state.moved_ms = timing_mono_ms();
         sd_notify(0, "WATCHDOG=1");
-    if (s->stopping && sum.running == 0) {
+    }
+    if (s->state.stopping && sum.running == 0) {
         finish(s, EX_OK);
-    } else if (!s->stopping && sum.wanted > 0 && sum.refused == sum.wanted) {
+    } else if (!s->state.stopping && sum.wanted > 0 && sum.refused == sum.wanted) {
         log_error("every child refused the configuration", "does", "ends", NULL);
         finish(s, EX_CONFIG);
     } else if (!s->said_ready && sum.ready == sum.wanted) {
@@ -108,13 +113,13 @@ static void tell_stopping(const struct supervisor *s)
 
 static void stop(struct supervisor *s, int number)
 {
-    if (s->stopping && number == SIGINT) {
+    if (s->state.stopping && number == SIGINT) {
         log_warning("told to stop again", "does", "kills the children", NULL);
         children_kill(s->children);
     }
-    if (s->stopping)
+    if (s->state.stopping)
         return;
-    s->stopping = true;
+    s->state.stopping = true;
     log_info("stopping", "signal", sigabbrev_np(number), "drain_ms",
              log_number(s->settings->worker_drain_timeout_ms), NULL);
     tell_stopping(s);
@@ -127,7 +132,10 @@ static void use_settings(struct supervisor *s)
     log_set_level((enum log_level)s->settings->log_level);
     children_set_limits(s->children, s->settings->worker_watchdog_ms,
                         s->settings->worker_drain_timeout_ms);
-    children_resize(s->children, wanted_children(s->settings));
+    s->state.wanted = wanted_children(s->settings);
+    s->state.watchdog_ms = s->settings->worker_watchdog_ms;
+    children_resize(s->children, s->state.wanted);
+    monitor_set_address(s->monitor, s->settings->metrics_listen);
 }
 
 static void tell_reloading(void)
@@ -179,18 +187,24 @@ static void reload(struct supervisor *s)
     sd_notify(0, "READY=1");
 }
 
+static void set_quiet(struct supervisor *s, bool quiet)
+{
+    s->state.quiet = quiet;
+    children_set_quiet(s->children, quiet);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *argument)
 {
     struct supervisor *s = argument;
     (void)what;
     if (number == SIGTERM || number == SIGINT)
         stop(s, number);
-    else if (s->stopping)
+    else if (s->state.stopping)
         return; /* systemd sends SIGCONT after SIGTERM */
     else if (number == SIGHUP)
         reload(s);
     else
-        children_set_quiet(s->children, number == SIGTSTP);
+        set_quiet(s, number == SIGTSTP);
 }
 
 static int watch_signals(struct supervisor *s)
@@ -222,11 +236,15 @@ static int open_all(struct supervisor *s)
     s->base = event_base_new();
     if (s->base == NULL || watch_signals(s) != 0)
         return -1;
-    return children_new(s->base, &options, on_children, s, &s->children);
+    s->state.moved_ms = timing_mono_ms();
+    if (children_new(s->base, &options, on_children, s, &s->children) != 0)
+        return -1;
+    return monitor_new(s->base, s->children, &s->state, &s->monitor);
 }
 
 static void close_all(struct supervisor *s)
 {
+    monitor_free(s->monitor);
     children_free(s->children);
     for (size_t i = 0; i < N_SIGNALS && s->base != NULL; i++)
         if (event_initialized(&s->signals[i]))

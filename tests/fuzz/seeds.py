@@ -96,7 +96,7 @@ def seeds():
     with open(os.path.join(TOP, "deploy/mih.conf.example"), encoding="utf-8") as file:
         found["conf"] = [file.read(), *CONFS]
     found.update(amqp_target=list(AMQP_TARGETS), bus_url=list(URLS), location=list(LOCATIONS), verdict=list(DATES), textcase=list(TEXTS),
-                 history=list(HISTORIES),
+                 history=list(HISTORIES), httpget=list(HTTP_HEADS),
                  netguard=list(NETWORKS), planted=["bo"], seen=list(IDS), secret=list(SECRETS), headerset=list(HEADERSETS), oauth=list(OAUTH),
                  soap=list(soap_inputs()), xmlsafe=xml_inputs())
     return found
@@ -127,6 +127,10 @@ def xml_inputs():
     utf16 = "<a b='c'>d</a>".encode("utf-16-le").decode("latin-1")
     return [text, ENVELOPE[0] + "<a/>" + ENVELOPE[1], "\xff\xfe" + utf16, utf16, "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
             "<?xml version='1.0' encoding='ISO-8859-1'?><a><![CDATA[<b>]]><!-- c --><?d e?></a>"]
+
+
+HTTP_HEADS = ("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9187\r\nAccept: text/plain\r\n\r\n", "HEAD /healthz?verbose=1 HTTP/1.0\n\n",
+              "POST /readyz HTTP/1.1\r\n\r\n{}", "GET http://a/ HTTP/1.1\r\n\r\n")
 
 
 def write(target, folder):
