@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
@@ -17,6 +18,7 @@
 #include "worker/children.h"
 #include "worker/monitor.h"
 #include "worker/seenmap.h"
+#include "worker/stalls.h"
 
 enum { N_SIGNALS = 5, END_GRACE_MS = 10000 };
 
@@ -31,6 +33,9 @@ struct supervisor {
     int suspects_fd;
     struct monitor *monitor;
     struct monitor_state state;
+    struct stalls *stalls;
+    int64_t stalls_ms; /* when they were looked for last */
+    struct child_look *looks;
     struct event signals[N_SIGNALS];
     char status[160]; /* as last told */
     bool said_ready;
@@ -79,6 +84,34 @@ static void release_former(struct supervisor *s)
     seenmap_release(&s->former);
 }
 
+static void look_for_stall(struct supervisor *s, const struct child_look *child,
+                           const struct figures *figures)
+{
+    int64_t service = stalls_look(&s->stalls->children[child->number], child, figures,
+                                  timing_mono_ms(), timing_unix_s());
+    if (service == 0)
+        return;
+    log_error("a child takes nothing though its queue has work", "child", log_number(child->number),
+              "child_pid", log_number(child->pid), "service_id", log_number(service), "does",
+              "replaces it", NULL);
+    children_replace_stalled(s->children, child->number);
+}
+
+static void look_for_stalls(struct supervisor *s)
+{
+    int64_t now_ms = timing_mono_ms();
+    struct figures figures;
+    if (s->state.stopping || now_ms - s->stalls_ms < STALLS_LOOK_MS)
+        return;
+    s->stalls_ms = now_ms;
+    size_t n = children_look(s->children, s->looks, CHILDREN_MAX);
+    if (figures_make(s->looks, n, &figures) < 0)
+        return; /* the next time */
+    for (size_t i = 0; i < n; i++)
+        look_for_stall(s, &s->looks[i], &figures);
+    figures_release(&figures);
+}
+
 /* Once a second, and when a child got ready or ended. */
 static void on_children(void *context)
 {
@@ -86,6 +119,7 @@ static void on_children(void *context)
     struct children_summary sum;
     children_summarize(s->children, &sum);
     release_former(s);
+    look_for_stalls(s);
     tell_status(s, &sum);
     if (children_all_moved(s->children)) {
         s->state.moved_ms = timing_mono_ms();
@@ -237,6 +271,10 @@ static int open_all(struct supervisor *s)
     if (s->base == NULL || watch_signals(s) != 0)
         return -1;
     s->state.moved_ms = timing_mono_ms();
+    s->stalls = calloc(1, sizeof *s->stalls);
+    s->looks = calloc(CHILDREN_MAX, sizeof *s->looks);
+    if (s->stalls == NULL || s->looks == NULL)
+        return -1;
     if (children_new(s->base, &options, on_children, s, &s->children) != 0)
         return -1;
     return monitor_new(s->base, s->children, &s->state, &s->monitor);
@@ -246,6 +284,8 @@ static void close_all(struct supervisor *s)
 {
     monitor_free(s->monitor);
     children_free(s->children);
+    free(s->stalls);
+    free(s->looks);
     for (size_t i = 0; i < N_SIGNALS && s->base != NULL; i++)
         if (event_initialized(&s->signals[i]))
             event_del(&s->signals[i]);
