@@ -6,6 +6,7 @@ set(MIH_DOC share/doc/mih)
 
 install(FILES schema.sql DESTINATION ${MIH_SHARE})
 install(PROGRAMS deploy/grants.sh DESTINATION ${MIH_SHARE})
+install(FILES deploy/prometheus/mih-alerts.yml deploy/grafana/mih-dashboard.json DESTINATION ${MIH_SHARE})
 install(DIRECTORY moodle-plugin/ DESTINATION ${MIH_SHARE}/integrationhub)
 install(FILES README.md DESTINATION ${MIH_DOC})
 install(DIRECTORY docs DESTINATION ${MIH_DOC} FILES_MATCHING PATTERN "*.md")
