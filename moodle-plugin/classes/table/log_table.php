@@ -58,7 +58,7 @@ class log_table extends \table_sql {
         $this->define_header_column('timecreated');
         $this->sortable(true, 'timecreated', SORT_DESC);
         $this->collapsible(false);
-        $this->column_class('eventname', 'local-integrationhub-break');
+        $this->column_class('eventname', 'local-integrationhub-break local-integrationhub-wide');
         $this->column_class('servicename', 'd-none d-md-table-cell');
         $this->column_class('latency_ms', 'd-none d-lg-table-cell');
         $this->column_class('attempt_count', 'd-none d-lg-table-cell');
