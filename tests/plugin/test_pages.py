@@ -1,8 +1,11 @@
 """The pages in a real browser: an administrator connects services and writes rules, and every page is looked at on a desk and on a phone.
 
-MIH_PICTURES names a folder that keeps a picture of every page in both widths; without it they disappear with the run.
+MIH_PICTURES names a folder that keeps a picture of every page in both widths; without it they disappear with the run.  On every page axe-core (npm)
+must find no serious barrier.
 """
+import functools
 import os
+import shutil
 import urllib.parse
 
 import guard
@@ -13,6 +16,25 @@ from sink import Sink
 from soap import SoapServer
 
 WIDTHS = {"desk": 1280, "phone": 390}
+AXE = os.path.join(moodle_site.HERE, "axe")
+SERIOUS = """axe.run({include: [['#region-main']]}, {resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})
+    .then(result => result.violations.filter(one => ['serious', 'critical'].includes(one.impact))
+    .map(one => one.id + ': ' + one.nodes.slice(0, 3).map(node => node.html.slice(0, 200)).join(' | ')))"""
+
+
+@functools.lru_cache(maxsize=None)
+def axe():
+    """The script of axe-core, or None where there is no npm."""
+    if not shutil.which("npm"):
+        return None
+    folder = guard.folder("mih-axe-")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(os.path.join(AXE, name), folder)
+    status, _, errors = guard.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, seconds=300)
+    if status != 0:
+        raise RuntimeError(errors.decode(errors="replace"))
+    with open(os.path.join(folder, "node_modules", "axe-core", "axe.min.js"), encoding="utf-8") as stream:
+        return stream.read()
 
 
 class PageTest(moodle_site.SiteTest):
@@ -53,7 +75,7 @@ class PageTest(moodle_site.SiteTest):
         self.page.open(f"{self.site.moodle.url}/local/integrationhub/{name}.php?{urllib.parse.urlencode(parameters)}")
 
     def look(self, name, page=None):
-        """The page as it is, in both widths: nothing is wider than the window, nothing untranslated, no notice, no error of a script."""
+        """The page as it is, in both widths: nothing is wider than the window, nothing untranslated, no notice, no error of a script, no barrier."""
         page = page or self.page
         for what, width in WIDTHS.items():
             page.resize(width)
@@ -65,6 +87,9 @@ class PageTest(moodle_site.SiteTest):
             self.assertNotRegex(text, sign, name)
         self.assertEqual(0, page.count(".debuggingmessage, .notifytiny"), f"{name}: {page.text('.debuggingmessage, .notifytiny')}")
         self.assertEqual([], [fault for fault in page.faults if not self.is_foreign(fault)], name)
+        if axe():
+            page.js(f"if (typeof axe === 'undefined') {{ {axe()} }}")
+            self.assertEqual([], page.js(SERIOUS), name)
 
     def is_foreign(self, fault):
         """Whether it is none of ours: filters want scripts of other hosts, browsers an icon, and Moodle's debug panel may come before its place."""
