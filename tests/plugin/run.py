@@ -53,7 +53,7 @@ def main():
     with_phpunit = not names or "phpunit" in names
     if not with_phpunit:
         os.environ["MIH_NO_PHPUNIT"] = "1"
-    signal.signal(signal.SIGALRM, integration._overtime)
+    signal.signal(signal.SIGALRM, integration.overtime)
     suite = unittest.TestSuite()
     for module in MODULES:
         tests = integration.tests_of(unittest.defaultTestLoader.loadTestsFromName(module))
