@@ -42,7 +42,13 @@ if ($action === 'stop') {
         $key = replays::stop($id) ? 'replay_stopped_done' : 'replay_stopped_late';
         redirect($back, get_string($key, 'local_integrationhub'));
     }
-    redirect($back);
+    $do = page::url('queue_action', ['action' => $action, 'id' => $id]);
+    $output = $PAGE->get_renderer('local_integrationhub');
+    echo $output->header();
+    echo $output->render(new tabs('queue'));
+    echo $output->question(['question' => get_string('replay_stop_question', 'local_integrationhub')], $do, $back, false);
+    echo $output->footer();
+    exit;
 }
 if (!in_array($action, replays::ACTIONS, true)) {
     throw new moodle_exception('invalidaction', 'error');

@@ -566,6 +566,7 @@ $string['replay_rate'] = 'At most per second';
 $string['replay_requested'] = 'Asked for';
 $string['replay_running'] = 'Running';
 $string['replay_stop'] = 'Stop';
+$string['replay_stop_question'] = 'Stop it? What was handed over stays so.';
 $string['replay_stopafter'] = 'Stop after so many failures (0: never)';
 $string['replay_stopped'] = 'Stopped';
 $string['replay_stopped_done'] = 'It will stop; what was handed over stays so.';

@@ -566,6 +566,7 @@ $string['replay_rate'] = 'Como máximo por segundo';
 $string['replay_requested'] = 'Pedido';
 $string['replay_running'] = 'En marcha';
 $string['replay_stop'] = 'Detener';
+$string['replay_stop_question'] = '¿Detenerlo? Lo ya entregado queda entregado.';
 $string['replay_stopafter'] = 'Detener tras tantos fallos (0: nunca)';
 $string['replay_stopped'] = 'Detenido';
 $string['replay_stopped_done'] = 'Se detendrá; lo ya entregado queda entregado.';
