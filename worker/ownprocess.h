@@ -1,4 +1,6 @@
-/* What this process takes of the machine, as the system tells: for dashboard and metrics. */
+/*
+ * What this process takes of the machine, as the system tells: for dashboard and metrics.
+ */
 #ifndef MIH_WORKER_OWNPROCESS_H
 #define MIH_WORKER_OWNPROCESS_H
 

@@ -184,7 +184,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
                       int len, void *context)
 {
     static const struct timeval deadline = {.tv_sec = SCRAPE_DEADLINE_MS / MS,
-                                            .tv_usec = SCRAPE_DEADLINE_MS % MS * MS};
+                                            .tv_usec = SCRAPE_DEADLINE_MS % MS * 1000L};
     struct scrape *s = context;
     struct connection *c = free_connection(s);
 
@@ -272,7 +272,7 @@ void scrape_set_address(struct scrape *s, const char *address)
 int scrape_new(struct event_base *base, scrape_ask *ask, void *context, struct scrape **ret_scrape)
 {
     struct scrape *s = calloc(1, sizeof *s);
-    bool ok = s;
+    bool ok;
 
     if (!s)
         return -ENOMEM;

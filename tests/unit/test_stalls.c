@@ -89,7 +89,7 @@ static void with_each_time_there_is_more_patience_up_to_a_bound(void **state)
     for (unsigned times = 0; times < 8; times++) {
         int64_t ms = patience(w, 2 * (int64_t)STALLS_PATIENCE_MAX_MS);
 
-        assert_in_range(ms, wanted_ms, wanted_ms + 3 * STALLS_LOOK_MS);
+        assert_in_range(ms, wanted_ms, wanted_ms + INT64_C(3) * STALLS_LOOK_MS);
         wanted_ms = wanted_ms * 2 < STALLS_PATIENCE_MAX_MS ? wanted_ms * 2 : STALLS_PATIENCE_MAX_MS;
         meter_open(w->meter, ++w->child.pid);
         meter_set(&gauges(w)[METER_PRESENT], 1);
