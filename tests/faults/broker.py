@@ -6,7 +6,8 @@ import threading
 import time
 
 from case import CREATED, HELD, IDLE_CPU, VIEWED, NotProduced, case, check, event, log_of, set_service, wait_log
-from services import RabbitMQ, wait_until
+from scraper import Pages
+from services import RabbitMQ, free_port, wait_until
 from shared import DATA
 from tcpproxy import Proxy
 
@@ -130,9 +131,12 @@ def slow(trial):
 
 
 def alarm(trial, raise_it, end_it):
-    """Under an alarm of the broker: successes are delivered and acknowledged, failures reach the dead letters, without publishing."""
+    """Under an alarm of the broker: successes are delivered and acknowledged, failures reach the dead letters, without publishing.  The metrics
+    tell it, and that it has ended; the fleet is ready all the time, for it delivers."""
     broker = trial.own(RabbitMQ)
-    hub = trial.hub(broker=broker)
+    port = free_port()
+    hub = trial.hub(broker=broker, settings={"metrics": {"listen": port}})
+    pages = Pages(port)
     good, bad = trial.service(hub), trial.service(hub, hub.sink.url + "/status-400")
     hub.rule(good, VIEWED)
     hub.rule(bad, VIEWED)
@@ -149,7 +153,10 @@ def alarm(trial, raise_it, end_it):
     set_service(hub, bad, enabled=1)
     hub.wait_delivered(half, 60)
     wait_log(hub, "blocks publishing", 30)
+    wait_until(lambda: pages.figures().value("mih_child_publishing_blocked") == len(hub.fleet.children()), 10, "the metric that tells of the alarm")
+    check(pages.get("/readyz")[0] == 200, "the fleet is not ready under an alarm, though it delivers")
     broker.ctl(*end_it)
+    wait_until(lambda: pages.figures().value("mih_child_publishing_blocked") == 0, 30, "the metric that tells of its end")
     trial.cleared()
     hub.wait_done()
     trial.finish(hub, dead=half)

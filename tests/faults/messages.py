@@ -117,4 +117,3 @@ def soap_service(trial, hub, url):
 
 
 later("+42", "rolling upgrade to a build with other queue arguments", "needs a second released version")
-later("12m", "metric publisher_blocked, /readyz during faults 12 to 18 (I7)", "needs [metrics] listen")
