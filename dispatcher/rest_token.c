@@ -9,10 +9,15 @@
 
 enum { LOOK_US = 10 * 1000 }; /* at the least between two looks at those who wait */
 
+/* How long one that waits, or a fetch, may take. */
+static int64_t patience_of(const struct call *call)
+{
+    return call->gets != NULL ? call->patience_us : rest_timeout_us(call);
+}
+
 static int64_t end_us(const struct call *call)
 {
-    return call->gets != NULL ? call->start_us + call->patience_us
-                              : call->began_us + rest_timeout_us(call);
+    return (call->gets != NULL ? call->start_us : call->began_us) + patience_of(call);
 }
 
 static void look_at(struct rest *rest, int64_t at_us, int64_t now_us)
@@ -168,10 +173,11 @@ int rest_start_authorized(struct call *call)
 static void tell_late(const struct call *call, int64_t now_us, struct outcome *o)
 {
     struct stillness *stillness = &call->rest->stillness;
+    int64_t timeout_ms = patience_of(call) / 1000; /* the handle's is another one */
     struct resttrouble trouble = {
         .code = CURLE_OPERATION_TIMEDOUT,
         .words = "no answer",
-        .stood_still = stillness_excuses(stillness, call->still_us, call->timeout_ms, now_us)};
+        .stood_still = stillness_excuses(stillness, call->still_us, timeout_ms, now_us)};
     *o = (struct outcome){.retry_after_s = -1};
     resttrouble_explain(&trouble, o);
 }

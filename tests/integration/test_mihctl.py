@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -14,7 +15,7 @@ import guard
 import moodle_tables
 import shared
 from rabbit import Rabbit
-from services import RabbitMQ
+from services import RabbitMQ, wait_until
 from soap import SoapServer
 from stub import Stub
 
@@ -288,6 +289,20 @@ class Sending(Files):
         code, answer = self.send("/guarded", **{**oauth, "timeout": 1, "auth_url": self.stub.url + "/token?wait=60000"})
         self.assertEqual((75, "retry", answer["time_ms"]), (code, answer["verdict"], answer["token_ms"]), answer)
         self.assertRegex(answer["reason"], r"^time-out after 1\d+ ms: token endpoint ")
+
+    def test_a_process_that_stood_still_while_it_waited_for_a_token_blames_nobody(self):
+        """The endpoint had less than half of the time-out."""
+        path = f"/token?wait=60000&n={time.monotonic_ns()}"
+        service = {"auth_type": "oauth2", "auth_user": "id", "auth_token": "geheim", "auth_url": self.stub.url + path, "timeout": 4}
+        arguments = ["send", "--json", *self.arguments(service=service, rule={"endpoint": "/guarded"}), "--config", self.config]
+        with subprocess.Popen([fleet.program("mihctl"), *map(str, arguments)], stdout=subprocess.PIPE) as process:
+            wait_until(lambda: self.stub.record(path), 20, "the fetch")
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(5)                       # what is tested
+            process.send_signal(signal.SIGCONT)
+            answer = json.loads(process.communicate(timeout=20)[0])
+        self.assertEqual((75, 0), (process.returncode, answer["status"]))
+        self.assertIn("this process stood still", answer["reason"])
 
     def test_what_does_not_answer(self):
         """A time-out and a closed port are tried again."""
