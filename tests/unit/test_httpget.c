@@ -65,12 +65,14 @@ static void pieces_are_not_enough_until_the_last(void **state)
 
 static void a_head_without_end_is_refused(void **state)
 {
+    static const char begin[] = "GET / HTTP/1.1\r\n";
     static char bytes[HTTPGET_MAX];
     struct httpget_request r;
 
     (void)state;
     memset(bytes, 'x', sizeof bytes);
-    memcpy(bytes, "GET / HTTP/1.1\r\n", 16);
+    for (size_t i = 0; begin[i]; i++)
+        bytes[i] = begin[i];
     assert_int_equal(httpget_parse(bytes, sizeof bytes - 1, &r), HTTPGET_MORE);
     assert_int_equal(httpget_parse(bytes, sizeof bytes, &r), HTTPGET_INVALID);
 }
