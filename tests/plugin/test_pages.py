@@ -129,6 +129,9 @@ class Pages(PageTest):
         self.page.wait_text("Start the workers", "[data-next=worker]")
         self.assertEqual(0, self.page.count("[data-next=broker], [data-next=rule]"))
         self.look("dashboard-no-worker")
+        if axe():                           # it would find one
+            self.page.js("document.querySelector('#region-main').append(new Image())")
+            self.assertRegex(self.page.js(SERIOUS)[0], "^image-alt: ")
 
     def test_2_a_rest_service_is_added_tried_paused_and_copied(self):
         page = self.page
