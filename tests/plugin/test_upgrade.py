@@ -32,7 +32,7 @@ ALTER TABLE mdl_local_integrationhub_svc ADD ip_whitelist LONGTEXT, ADD hmac_sec
     ADD hmac_header VARCHAR(100) NOT NULL DEFAULT 'X-Hub-Signature-256', ADD rate_limit_requests BIGINT(10) NOT NULL DEFAULT 0,
     ADD rate_limit_window BIGINT(10) NOT NULL DEFAULT 60, ADD payload_schema LONGTEXT;
 CREATE TABLE mdl_local_integrationhub_nonce (id BIGINT(10) NOT NULL AUTO_INCREMENT PRIMARY KEY, serviceid BIGINT(10) NOT NULL,
-    nonce VARCHAR(64) NOT NULL, timestamp BIGINT(10) NOT NULL, timecreated BIGINT(10) NOT NULL DEFAULT 0, UNIQUE KEY (serviceid, nonce))
+    nonce VARCHAR(64) NOT NULL DEFAULT '', timestamp BIGINT(10) NOT NULL, timecreated BIGINT(10) NOT NULL DEFAULT 0, UNIQUE KEY (serviceid, nonce))
     DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_unicode_ci;
 INSERT INTO mdl_local_integrationhub_nonce (serviceid, nonce, timestamp) VALUES (3, 'n', 1);
 UPDATE mdl_local_integrationhub_svc SET hmac_secret = 'h', rate_limit_requests = 9 WHERE id = 3;
