@@ -27,6 +27,9 @@
 define('NO_MOODLE_COOKIES', true);
 define('AJAX_SCRIPT', true);
 
+// Moodle sets no status for errors of such scripts: until the answer is known it is this, so that the caller comes again.
+http_response_code(500);
+
 // phpcs:ignore moodle.Files.RequireLogin.Missing
 require(__DIR__ . '/../../config.php');
 

@@ -229,6 +229,11 @@ class Webhook(GatewayTest):
         row = self.site.database.query("SELECT endpoint, http_method, success, direction FROM mdl_local_integrationhub_log ORDER BY id DESC LIMIT 1")
         self.assertEqual(row, [["webhook", "INBOUND", "1", "inbound"]])
 
+    def test_without_a_database_a_call_is_to_come_again(self):
+        self.site.serve(ini="disable_functions = mysqli_init\n")
+        self.addCleanup(self.site.serve)
+        self.assertEqual(self.post(Authorization="Bearer T0ken")[0], 500)
+
     def test_signatures_sizes_and_rates(self):
         self.site.cli("service", "--update=hook", "--hmac-header=X-Sig", "--inbound-max-bytes=100", "--inbound-rate=3")
         self.site.moodle.cli("service", "--update=hook", "--secret-stdin=hmac_secret", stdin="s3cret")

@@ -41,12 +41,36 @@ final class endpoint {
     private const MAXDEPTH = 128;
 
     /**
-     * Answers a call.
+     * Answers a call. Only a call whose event was raised gets 200: whoever gets another answer may come again.
      *
      * @param call $call
      * @return array status and body of the answer
      */
     public static function answer(call $call): array {
+        try {
+            return self::take($call);
+        } catch (\Throwable $e) {
+            debugging('webhook: ' . $e->getMessage(), DEBUG_NORMAL, $e->getTrace());
+            return self::failure();
+        }
+    }
+
+    /**
+     * The answer when something went wrong inside. What it was is for the log, not for the caller.
+     *
+     * @return array
+     */
+    private static function failure(): array {
+        return [500, ['success' => false, 'error' => get_string('webhook_error', 'local_integrationhub')]];
+    }
+
+    /**
+     * Takes or refuses a call.
+     *
+     * @param call $call
+     * @return array status and body of the answer
+     */
+    private static function take(call $call): array {
         $service = null;
         try {
             $service = self::service($call);
@@ -67,8 +91,7 @@ final class endpoint {
             if ($id !== null) {
                 limits::release((int) $service->id, $id);
             }
-            // What went wrong inside is for the log, not for the caller.
-            return [500, ['success' => false, 'error' => get_string('webhook_error', 'local_integrationhub')]];
+            return self::failure();
         }
         return [200, ['success' => true]];
     }

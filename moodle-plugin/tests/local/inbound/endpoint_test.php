@@ -277,6 +277,22 @@ final class endpoint_test extends \advanced_testcase {
         $this->assertCount(1, $sink->get_events());
     }
 
+    public function test_whatever_goes_wrong_inside_is_answered_with_500(): void {
+        global $DB;
+        $real = $DB;
+        foreach ([new \dml_read_exception('gone'), new \TypeError('wrong')] as $trouble) {
+            $DB = $this->createStub(\moodle_database::class);
+            $DB->method('get_record')->willThrowException($trouble);
+            try {
+                $answer = $this->call();
+            } finally {
+                $DB = $real;
+            }
+            $this->assert_refused(500, 'webhook_error', $answer);
+            $this->assertDebuggingCalled();
+        }
+    }
+
     /**
      * An observer with an error.
      */
