@@ -284,6 +284,7 @@ CREATE TABLE mdl_local_integrationhub_nonce (
   nonce VARCHAR(64) COLLATE utf8mb4_unicode_ci NOT NULL DEFAULT '',
   timestamp BIGINT(10) NOT NULL,
   timecreated BIGINT(10) NOT NULL DEFAULT 0,
+  holder VARCHAR(32) COLLATE utf8mb4_unicode_ci,
   PRIMARY KEY (id),
   UNIQUE KEY mdl_locaintenonc_sernon_uix (serviceid, nonce)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=Dynamic

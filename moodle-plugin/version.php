@@ -25,7 +25,7 @@
 defined('MOODLE_INTERNAL') || die();
 
 $plugin->component = 'local_integrationhub';
-$plugin->version = 2026112509;
+$plugin->version = 2026112510;
 $plugin->release = '3.0.0-dev';
 $plugin->requires = 2022112800;
 $plugin->supported = [401, 501];

@@ -40,5 +40,7 @@ header('Content-Type: application/json; charset=utf-8');
 header('Cache-Control: no-store');
 if ($status === 405) {
     header('Allow: POST');
+} else if ($status === 503) {
+    header('Retry-After: ' . \local_integrationhub\local\inbound\endpoint::RETRYAFTER);
 }
 echo json_encode($answer);

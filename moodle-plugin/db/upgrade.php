@@ -167,5 +167,12 @@ function xmldb_local_integrationhub_upgrade($oldversion) {
         upgrade_plugin_savepoint(true, 2026112507, 'local', 'integrationhub');
     }
 
+    if ($oldversion < 2026112510) {
+        local_integrationhub_add_missing_fields($dbman, 'local_integrationhub_nonce', [
+            new xmldb_field('holder', XMLDB_TYPE_CHAR, '32', null, null, null, null, 'timecreated'),
+        ]);
+        upgrade_plugin_savepoint(true, 2026112510, 'local', 'integrationhub');
+    }
+
     return true;
 }

@@ -712,6 +712,7 @@ $string['url_help_rest'] = 'Example: https://api.example.org/v1';
 $string['view_payload'] = 'View payload';
 $string['viewlogs'] = 'View log';
 $string['webhook_address_refused'] = 'Calls from this address are not accepted.';
+$string['webhook_busy'] = 'The same request is being handled.';
 $string['webhook_empty_body'] = 'The request has no body.';
 $string['webhook_error'] = 'The request could not be handled.';
 $string['webhook_invalid_json'] = 'The body is not valid JSON: {$a}';

@@ -712,6 +712,7 @@ $string['url_help_rest'] = 'Ejemplo: https://api.example.org/v1';
 $string['view_payload'] = 'Ver contenido';
 $string['viewlogs'] = 'Ver registro';
 $string['webhook_address_refused'] = 'No se aceptan llamadas desde esta dirección.';
+$string['webhook_busy'] = 'La misma solicitud se está procesando.';
 $string['webhook_empty_body'] = 'La solicitud no tiene cuerpo.';
 $string['webhook_error'] = 'No se pudo procesar la solicitud.';
 $string['webhook_invalid_json'] = 'El cuerpo no es JSON válido: {$a}';

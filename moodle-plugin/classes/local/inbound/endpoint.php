@@ -37,6 +37,9 @@ final class endpoint {
     /** Most bytes of a body, whatever the service says. */
     public const MAXBYTES = 16777216;
 
+    /** Seconds after which a call that is refused for now may come again. */
+    public const RETRYAFTER = 10;
+
     /** Deepest JSON. */
     private const MAXDEPTH = 128;
 
@@ -75,23 +78,39 @@ final class endpoint {
         try {
             $service = self::service($call);
             $payload = self::payload($service, $call);
+            return self::handle($service, $payload, signed::id($service, $call));
         } catch (refusal $e) {
             if ($service && $e->logged) {
                 request_log::inbound($service, 'webhook', $e->getMessage());
             }
             return [$e->status, ['success' => false, 'error' => $e->getMessage()]];
         }
-        $id = signed::id($service, $call);
-        if ($id !== null && !limits::remember((int) $service->id, $id)) {
+    }
+
+    /**
+     * Raises the event of a call that has passed all checks; of a signed call once, however often it comes.
+     *
+     * @param \stdClass $service
+     * @param array $payload
+     * @param string|null $id what tells the call from all others
+     * @return array status and body of the answer
+     * @throws refusal while the same call is handled
+     */
+    private static function handle(\stdClass $service, array $payload, ?string $id): array {
+        $holder = $id === null ? null : limits::take((int) $service->id, $id);
+        if ($id !== null && $holder === null) {
             // The caller has not heard our answer, or somebody repeats what he has overheard: once is enough.
             return [200, ['success' => true]];
         }
         $result = webhook_handler::handle($service, $payload, 'webhook');
         if (!$result['success']) {
             if ($id !== null) {
-                limits::release((int) $service->id, $id);
+                limits::release((int) $service->id, $id, $holder);
             }
             return self::failure();
+        }
+        if ($id !== null) {
+            limits::finish((int) $service->id, $id, $holder);
         }
         return [200, ['success' => true]];
     }

@@ -29,6 +29,9 @@ final class limits {
     /** Table of what was seen of late: ids of signed calls, and calls of services with a rate limit. */
     public const TABLE = 'local_integrationhub_nonce';
 
+    /** Seconds after which a call that is being handled may be taken up by its repeat. */
+    public const LEASE = 120;
+
     /** What the entries of calls begin with; no id of a signed call does. */
     private const RATE = 'rate-';
 
@@ -68,41 +71,73 @@ final class limits {
         if ($DB->count_records_select(self::TABLE, "serviceid = :serviceid AND $like AND timestamp > :since", $recent) >= $most) {
             throw new refusal(429, 'webhook_too_many');
         }
-        self::remember((int) $service->id, self::RATE . bin2hex(random_bytes(16)));
+        $DB->insert_record(self::TABLE, (object) ['serviceid' => $service->id, 'nonce' => self::RATE . bin2hex(random_bytes(16)),
+            'timestamp' => time(), 'timecreated' => time()], false);
         $DB->delete_records_select(self::TABLE, "serviceid = :serviceid AND $like AND timestamp <= :since", $recent);
     }
 
     /**
-     * Notes an id, once.
+     * Takes an id, so that one call of it at a time is handled, and none after one that succeeded.
      *
      * @param int $serviceid
      * @param string $id
-     * @return bool false: it was noted before
+     * @return string|null for finish() or release(); null: it has been handled
+     * @throws refusal while another call of it is handled
      */
-    public static function remember(int $serviceid, string $id): bool {
+    public static function take(int $serviceid, string $id): ?string {
         global $DB;
-        $row = (object) ['serviceid' => $serviceid, 'nonce' => $id, 'timestamp' => time(), 'timecreated' => time()];
-        if ($DB->record_exists(self::TABLE, ['serviceid' => $serviceid, 'nonce' => $id])) {
-            return false;
+        $key = ['serviceid' => $serviceid, 'nonce' => $id];
+        $holder = bin2hex(random_bytes(16));
+        $until = time() + self::LEASE;
+        $row = $DB->get_record(self::TABLE, $key);
+        if (!$row) {
+            try {
+                $DB->insert_record(self::TABLE, (object) ($key + ['timestamp' => $until, 'timecreated' => time(),
+                    'holder' => $holder]), false);
+                return $holder;
+            } catch (\dml_write_exception $e) {
+                // Of two at the same moment the database takes one. Any other trouble leaves no row.
+                if (!$DB->record_exists(self::TABLE, $key)) {
+                    throw $e;
+                }
+            }
         }
-        try {
-            $DB->insert_record(self::TABLE, $row, false);
-        } catch (\dml_write_exception $e) {
-            // Of two at the same moment the database takes one.
-            return false;
+        // Who died with it, or takes too long, loses it. Moodle does not tell how many rows a statement has changed.
+        $sql = 'UPDATE {' . self::TABLE . '} SET holder = ?, timestamp = ?
+                 WHERE serviceid = ? AND nonce = ? AND holder IS NOT NULL AND timestamp < ?';
+        $DB->execute($sql, [$holder, $until, $serviceid, $id, time()]);
+        $row = $DB->get_record(self::TABLE, $key);
+        if ($row && $row->holder === null) {
+            return null;
         }
-        return true;
+        if (!$row || $row->holder !== $holder) {
+            throw new refusal(503, 'webhook_busy');
+        }
+        return $holder;
     }
 
     /**
-     * Forgets an id: its call could not be handled, and may come again.
+     * The call of an id has been handled: it counts no more.
      *
      * @param int $serviceid
      * @param string $id
+     * @param string $holder
      */
-    public static function release(int $serviceid, string $id): void {
+    public static function finish(int $serviceid, string $id, string $holder): void {
         global $DB;
-        $DB->delete_records(self::TABLE, ['serviceid' => $serviceid, 'nonce' => $id]);
+        $DB->set_field(self::TABLE, 'holder', null, ['serviceid' => $serviceid, 'nonce' => $id, 'holder' => $holder]);
+    }
+
+    /**
+     * The call of an id could not be handled, and may come again.
+     *
+     * @param int $serviceid
+     * @param string $id
+     * @param string $holder
+     */
+    public static function release(int $serviceid, string $id, string $holder): void {
+        global $DB;
+        $DB->delete_records(self::TABLE, ['serviceid' => $serviceid, 'nonce' => $id, 'holder' => $holder]);
     }
 
     /**

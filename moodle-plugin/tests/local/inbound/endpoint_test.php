@@ -277,6 +277,31 @@ final class endpoint_test extends \advanced_testcase {
         $this->assertCount(1, $sink->get_events());
     }
 
+    public function test_a_call_that_is_being_handled_is_not_acknowledged_to_its_repeat(): void {
+        global $DB;
+        $this->set(['hmac_secret' => base64_encode(str_repeat('k', 24)), 'hmac_header' => 'webhook-signature']);
+        $serviceid = (int) $this->service->id;
+        $sink = $this->redirectEvents();
+        $dead = limits::take($serviceid, hash('sha256', 'a'));
+        $this->assert_refused(503, 'webhook_busy', $this->standard_call('a', time()));
+        $this->assertCount(0, $sink->get_events());
+        // Whoever had it has died: the repeat is handled, and what the dead one might still do changes nothing.
+        $DB->set_field(limits::TABLE, 'timestamp', time() - 1, []);
+        $heir = limits::take($serviceid, hash('sha256', 'a'));
+        limits::release($serviceid, hash('sha256', 'a'), $dead);
+        limits::finish($serviceid, hash('sha256', 'a'), $dead);
+        $this->assert_refused(503, 'webhook_busy', $this->standard_call('a', time()));
+        limits::release($serviceid, hash('sha256', 'a'), $heir);
+        $this->assertSame(200, $this->standard_call('a', time())[0]);
+        $this->assertSame(200, $this->standard_call('a', time())[0]);
+        $this->assertCount(1, $sink->get_events());
+    }
+
+    public function test_a_row_that_cannot_be_written_is_no_repeat(): void {
+        $this->expectException(\dml_write_exception::class);
+        limits::take((int) $this->service->id, str_repeat('x', 100));
+    }
+
     public function test_whatever_goes_wrong_inside_is_answered_with_500(): void {
         global $DB;
         $real = $DB;
