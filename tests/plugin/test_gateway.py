@@ -241,4 +241,6 @@ class Webhook(GatewayTest):
         self.assertEqual(self.post(X_Sig=f"sha256={good}")[0], 200)
         self.assertEqual(self.post(X_Sig="sha256=" + "0" * 64)[0], 403)
         self.assertEqual(self.post(b'{"a":"' + b"x" * 100 + b'"}', X_Sig=good)[0], 413)
+        # Refused calls did not count.
+        self.assertEqual([self.post(X_Sig=good)[0] for _ in range(2)], [200, 200])
         self.assertEqual(self.post(X_Sig=good), (429, {"success": False, "error": "Too many requests."}))

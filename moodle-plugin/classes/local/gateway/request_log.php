@@ -29,6 +29,12 @@ final class request_log {
     /** Table. */
     public const TABLE = 'local_integrationhub_log';
 
+    /** Most refusals of a service that are written in a minute. */
+    private const MAXREFUSALS = 5;
+
+    /** The part of the table that refusals may fill: anybody can cause them. */
+    private const REFUSALPART = 10;
+
     /** Most characters of an error. */
     private const MAXERROR = 1000;
 
@@ -92,6 +98,38 @@ final class request_log {
             'error_message' => $error,
             'direction' => 'inbound',
         ]);
+    }
+
+    /**
+     * A call that was refused. Anybody can call, so only some are written, and they push out nothing but their like.
+     *
+     * @param \stdClass $service
+     * @param int $status
+     * @param string $reason
+     */
+    public static function turned_away(\stdClass $service, int $status, string $reason): void {
+        global $DB;
+        $select = "direction = 'inbound' AND http_status IS NOT NULL";
+        $recent = "$select AND serviceid = ? AND timecreated > ?";
+        if ($DB->count_records_select(self::TABLE, $recent, [$service->id, time() - MINSECS]) >= self::MAXREFUSALS) {
+            return;
+        }
+        self::write($service, [
+            'endpoint' => 'webhook',
+            'http_method' => 'INBOUND',
+            'http_status' => $status,
+            'latency_ms' => null,
+            'attempt_count' => 1,
+            'success' => 0,
+            'error_message' => $reason,
+            'direction' => 'inbound',
+        ]);
+        $most = config::number('max_log_entries');
+        $kept = max(1, intdiv($most, self::REFUSALPART));
+        $old = $most > 0 ? $DB->get_records_select(self::TABLE, $select, [], 'id DESC', 'id', $kept, 1) : [];
+        if ($old) {
+            $DB->delete_records_select(self::TABLE, "$select AND id <= ?", [reset($old)->id]);
+        }
     }
 
     /**

@@ -26,7 +26,7 @@ use local_integrationhub\webhook_handler;
  * What webhook.php does: checks a call and hands it on.
  *
  * The order of the checks, their statuses and words are those of 2.0.0. In between stand those that a service may ask for:
- * the caller's address and rate before the token, the size with the body, the signature before the JSON is read. A service
+ * the caller's address before the token, the size with the body, the signature and the rate before the JSON is read. A service
  * that has a secret for signatures needs no token: the secret that it is called with is not the one that it is given.
  *
  * @package    local_integrationhub
@@ -81,7 +81,7 @@ final class endpoint {
             return self::handle($service, $payload, signed::id($service, $call));
         } catch (refusal $e) {
             if ($service && $e->logged) {
-                request_log::inbound($service, 'webhook', $e->getMessage());
+                request_log::turned_away($service, $e->status, $e->getMessage());
             }
             return [$e->status, ['success' => false, 'error' => $e->getMessage()]];
         }
@@ -149,7 +149,6 @@ final class endpoint {
      */
     private static function payload(\stdClass $service, call $call): array {
         limits::require_address($service, $call->address);
-        limits::require_rate($service);
         $issigned = (string) $service->hmac_secret !== '';
         if (!$issigned) {
             self::require_token($service, $call);
@@ -166,6 +165,8 @@ final class endpoint {
         if ($issigned) {
             signed::require_good($service, $call, $body);
         }
+        // Only the service's own calls count, or anybody could use its limit up.
+        limits::require_rate($service);
         return self::decode($body);
     }
 

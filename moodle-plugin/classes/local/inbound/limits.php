@@ -66,14 +66,18 @@ final class limits {
             return;
         }
         $since = time() - max(1, (int) $service->rate_limit_window);
-        $like = $DB->sql_like('nonce', ':rate');
-        $recent = ['serviceid' => $service->id, 'rate' => self::RATE . '%', 'since' => $since];
-        if ($DB->count_records_select(self::TABLE, "serviceid = :serviceid AND $like AND timestamp > :since", $recent) >= $most) {
+        // Written before it is counted: of calls at the same moment, too, no more than these pass.
+        $nonce = self::RATE . bin2hex(random_bytes(16));
+        $row = ['serviceid' => $service->id, 'nonce' => $nonce, 'timestamp' => time(), 'timecreated' => time()];
+        $own = $DB->insert_record(self::TABLE, (object) $row);
+        $select = 'serviceid = :serviceid AND ' . $DB->sql_like('nonce', ':rate');
+        $recent = ['serviceid' => $service->id, 'rate' => self::RATE . '%', 'since' => $since, 'own' => $own];
+        if ($DB->count_records_select(self::TABLE, "$select AND timestamp > :since AND id <= :own", $recent) > $most) {
+            $DB->delete_records(self::TABLE, ['id' => $own]);
             throw new refusal(429, 'webhook_too_many');
         }
-        $DB->insert_record(self::TABLE, (object) ['serviceid' => $service->id, 'nonce' => self::RATE . bin2hex(random_bytes(16)),
-            'timestamp' => time(), 'timecreated' => time()], false);
-        $DB->delete_records_select(self::TABLE, "serviceid = :serviceid AND $like AND timestamp <= :since", $recent);
+        unset($recent['own']);
+        $DB->delete_records_select(self::TABLE, "$select AND timestamp <= :since", $recent);
     }
 
     /**

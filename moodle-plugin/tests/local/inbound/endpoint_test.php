@@ -17,6 +17,7 @@
 namespace local_integrationhub\local\inbound;
 
 use local_integrationhub\event\webhook_received;
+use local_integrationhub\local\gateway\request_log;
 use local_integrationhub\local\gateway\signature;
 use local_integrationhub\webhook_handler;
 
@@ -202,6 +203,24 @@ final class endpoint_test extends \advanced_testcase {
         $this->assert_refused(429, 'webhook_too_many', $this->call());
         limits::forget(-10);
         $this->assertSame(0, $DB->count_records('local_integrationhub_nonce'));
+    }
+
+    public function test_strangers_neither_use_up_the_rate_nor_empty_the_log(): void {
+        global $DB;
+        $this->set(['rate_limit_requests' => 1]);
+        set_config('max_log_entries', 60, 'local_integrationhub');
+        request_log::sent($this->service, '/a', 'POST', ['http_code' => 200, 'latency' => 1, 'attempts' => 1, 'success' => true,
+            'error' => null]);
+        for ($minute = 0; $minute < 3; $minute++) {
+            for ($i = 0; $i < 30; $i++) {
+                $this->assert_refused(403, 'webhook_invalid_token', $this->call('{}', []));
+            }
+            $this->assertSame($minute === 0 ? 5 : 6, $DB->count_records('local_integrationhub_log', ['http_status' => 403]));
+            $DB->execute('UPDATE {local_integrationhub_log} SET timecreated = timecreated - 61');
+        }
+        $this->assertTrue($DB->record_exists('local_integrationhub_log', ['endpoint' => '/a']));
+        $this->assertSame(200, $this->call()[0]);
+        $this->assert_refused(429, 'webhook_too_many', $this->call());
     }
 
     public function test_sizes(): void {
