@@ -362,6 +362,9 @@ final class mih_test extends \advanced_testcase {
             'climbs, encoded' => [[], '/a/%2E%2e/b', 'segment'],
             'space' => [[], '/a b', 'space'],
             'line break' => [[], "/a\r\nX: y", 'space'],
+            'dot at the end' => [['base_url' => 'http://localhost./'], '/', 'ends in a dot'],
+            'encoded host' => [['base_url' => 'http://localhos%74/'], '/', 'the host is no name'],
+            'no name' => [['base_url' => "http://localhost\u{200d}\u{ff0f}/"], '/', 'the host is no name'],
             'user in the URL' => [['base_url' => 'http://u:p@127.0.0.1/'], '/', 'user name'],
             'file' => [['base_url' => 'file:///etc/passwd'], '/', 'http://'],
             'token' => [['auth_token' => "T\r\nX: y"], '/', 'control byte'],
@@ -406,6 +409,15 @@ final class mih_test extends \advanced_testcase {
     public function test_a_name_is_looked_up_once_and_pinned(): void {
         $this->service(['base_url' => str_replace('127.0.0.1', 'localhost', $this->stub->url)]);
         $this->assertTrue(mih::request('erp', '/echo')->is_ok());
+        set_config('allownetworks', '', 'local_integrationhub');
+        $this->assertStringContainsString('localhost has the loopback address', mih::request('erp', '/echo')->error);
+    }
+
+    public function test_a_name_in_other_letters_is_looked_up_as_curl_looks_it_up(): void {
+        $this->service(['base_url' => str_replace('127.0.0.1', 'ｌocalhost', $this->stub->url)]);
+        $this->assertTrue(mih::request('erp', '/echo')->is_ok());
+        $this->service(['name' => 'idn', 'base_url' => 'http://faß.invalid/']);
+        $this->assertStringContainsString('http://xn--fa-hia.invalid/', mih::request('idn', '/')->error);
         set_config('allownetworks', '', 'local_integrationhub');
         $this->assertStringContainsString('localhost has the loopback address', mih::request('erp', '/echo')->error);
     }

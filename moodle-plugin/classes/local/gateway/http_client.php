@@ -65,35 +65,61 @@ final class http_client {
     public static function send(http_request $request): outcome {
         $client = new self();
         try {
-            $pinned = self::pinned($request->url);
+            $request = self::with_plain_host($request);
+            $addresses = self::addresses($request->url);
         } catch (refused_exception $e) {
             return outcome::invalid($e->getMessage());
         }
-        if ($pinned === []) {
+        if ($addresses === []) {
             return new outcome(outcome::DNS, 0, null, self::curl_error(CURLE_COULDNT_RESOLVE_HOST, $request, ''));
         }
-        return $client->perform($request, $pinned);
+        return $client->perform($request, $addresses);
+    }
+
+    /**
+     * The request with a host that curl cannot read otherwise than the network guard.
+     *
+     * @param http_request $request
+     * @return http_request
+     * @throws refused_exception
+     */
+    private static function with_plain_host(http_request $request): http_request {
+        $parts = parse_url($request->url);
+        if (!isset($parts['scheme'], $parts['host']) || isset($parts['user']) || isset($parts['pass'])) {
+            throw new refused_exception('policy: the URL names no host, or a user');
+        }
+        $plain = network_guard::plain_host(trim($parts['host'], '[]'));
+        if (trim($parts['host'], '[]') !== $plain) {
+            $request = clone $request;
+            $request->url = substr_replace($request->url, $plain, strlen($parts['scheme'] . '://'), strlen($parts['host']));
+        }
+        return $request;
     }
 
     /**
      * Sends it to the addresses that are allowed.
      *
      * @param http_request $request
-     * @param string[]|null $pinned for CURLOPT_RESOLVE; null: the proxy looks the name up
+     * @param string[]|null $addresses those to connect to; null: the URL holds it, or the proxy looks the name up
      * @return outcome
      */
-    private function perform(http_request $request, ?array $pinned): outcome {
+    private function perform(http_request $request, ?array $addresses): outcome {
         $curl = curl_init();
         $files = [];
         try {
-            curl_setopt_array($curl, $this->options($request, $pinned) + self::certificate_options($request->clientcert, $files));
+            $options = $this->options($request, $addresses);
+            curl_setopt_array($curl, $options + self::certificate_options($request->clientcert, $files));
             curl_exec($curl);
             $errno = curl_errno($curl);
             $status = (int) curl_getinfo($curl, CURLINFO_RESPONSE_CODE);
+            $peer = (string) curl_getinfo($curl, CURLINFO_PRIMARY_IP);
             $words = curl_error($curl);
         } finally {
             curl_close($curl);
             array_map('unlink', $files);
+        }
+        if ($addresses !== null && $peer !== '' && !in_array($peer, $addresses, true)) {
+            return outcome::invalid("policy: refused by the network guard: curl has connected to $peer");
         }
         if ($this->toolarge) {
             return new outcome(outcome::BROKEN, 0, null, get_string('error_answer_size', 'local_integrationhub'));
@@ -111,10 +137,10 @@ final class http_client {
      * The options of a request.
      *
      * @param http_request $request
-     * @param string[]|null $pinned
+     * @param string[]|null $addresses
      * @return array
      */
-    private function options(http_request $request, ?array $pinned): array {
+    private function options(http_request $request, ?array $addresses): array {
         $headers = [];
         foreach ($request->headers as $name => $value) {
             $headers[] = $value === '' ? "$name;" : "$name: $value";
@@ -142,8 +168,8 @@ final class http_client {
         } else if ($request->method === 'HEAD') {
             $options[CURLOPT_NOBODY] = true;
         }
-        if ($pinned) {
-            $options[CURLOPT_RESOLVE] = $pinned;
+        if ($addresses !== null) {
+            $options[CURLOPT_RESOLVE] = [self::pin($request->url, $addresses)];
         }
         $cafile = self::ca_file();
         return $options + self::proxy_options($request->url) + ($cafile === null ? [] : [CURLOPT_CAINFO => $cafile]);
@@ -196,25 +222,33 @@ final class http_client {
     }
 
     /**
-     * Asks the network guard, and makes curl connect to what it has seen.
+     * Asks the network guard.
      *
      * @param string $url
      * @return string[]|null empty: the name is not known; null: nothing to pin
      * @throws refused_exception
      */
-    private static function pinned(string $url): ?array {
+    private static function addresses(string $url): ?array {
         network_guard::require_allowed_by_moodle($url);
-        $parts = parse_url($url);
-        $host = trim($parts['host'], '[]');
-        $port = $parts['port'] ?? (strtolower($parts['scheme']) === 'https' ? 443 : 80);
+        $host = trim(parse_url($url, PHP_URL_HOST), '[]');
         $addresses = network_guard::addresses($host);
-        if (self::has_proxy($url) || network::bytes($host) !== null) {
-            return null;
-        }
+        return self::has_proxy($url) || network::bytes($host) !== null ? null : $addresses;
+    }
+
+    /**
+     * What makes curl connect to these addresses and no others.
+     *
+     * @param string $url
+     * @param string[] $addresses
+     * @return string for CURLOPT_RESOLVE
+     */
+    private static function pin(string $url, array $addresses): string {
+        $parts = parse_url($url);
+        $port = $parts['port'] ?? (strtolower($parts['scheme']) === 'https' ? 443 : 80);
         $addresses = array_map(function (string $address): string {
             return strpos($address, ':') === false ? $address : "[$address]";
         }, $addresses);
-        return $addresses ? ["$host:$port:" . implode(',', $addresses)] : [];
+        return "{$parts['host']}:$port:" . implode(',', $addresses);
     }
 
     /**

@@ -99,6 +99,28 @@ final class network_guard {
     }
 
     /**
+     * A host as everybody reads it. curl decodes %-signs, turns letters outside of ASCII into xn-- and strips a dot at the end:
+     * it would look up another name than the one whose addresses were judged.
+     *
+     * @param string $host a name, or an address without brackets
+     * @return string
+     * @throws refused_exception when it is none
+     */
+    public static function plain_host(string $host): string {
+        if (network::bytes($host) !== null) {
+            return $host;
+        }
+        if (preg_match('~[\x80-\xff]~', $host)) {
+            $hasintl = function_exists('idn_to_ascii');
+            $host = $hasintl ? (string) idn_to_ascii($host, IDNA_NONTRANSITIONAL_TO_ASCII, INTL_IDNA_VARIANT_UTS46) : '';
+        }
+        if (!preg_match('~^[a-z0-9._-]*[a-z0-9_-]$~Di', $host)) {
+            throw new refused_exception('policy: the host is no name, or ends in a dot');
+        }
+        return $host;
+    }
+
+    /**
      * The addresses of a host that may be connected to.
      *
      * @param string $host a name, or an address without brackets
