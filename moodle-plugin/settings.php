@@ -117,5 +117,11 @@ if ($hassiteconfig) {
             $text('allownetworks_desc'),
             config::DEFAULTS['allownetworks']
         ));
+        $settings->add(new admin_setting_configcheckbox(
+            'local_integrationhub/proxyenforcesegress',
+            $text('proxyenforcesegress'),
+            $text('proxyenforcesegress_desc'),
+            config::DEFAULTS['proxyenforcesegress']
+        ));
     }
 }

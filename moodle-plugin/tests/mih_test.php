@@ -413,6 +413,20 @@ final class mih_test extends \advanced_testcase {
         $this->assertStringContainsString('localhost has the loopback address', mih::request('erp', '/echo')->error);
     }
 
+    public function test_moodles_proxy_is_used_only_when_it_is_said_to_refuse_internal_addresses(): void {
+        global $CFG;
+        $this->service();
+        [$CFG->proxyhost, $CFG->proxyport, $CFG->proxybypass] = ['127.0.0.1', parse_url($this->stub->url, PHP_URL_PORT), ''];
+        $this->assertStringContainsString(get_string('error_proxy', 'local_integrationhub'), mih::request('erp', '/echo')->error);
+        $this->assertSame([], $this->stub->record());
+        set_config('proxyenforcesegress', 1, 'local_integrationhub');
+        mih::request('erp', '/echo');
+        $this->assertStringEndsWith('/echo', $this->last()['path']);
+        set_config('proxyenforcesegress', 0, 'local_integrationhub');
+        $CFG->proxybypass = '127.0.0.1';
+        $this->assertTrue(mih::request('erp', '/echo')->is_ok());
+    }
+
     public function test_a_name_in_other_letters_is_looked_up_as_curl_looks_it_up(): void {
         $this->service(['base_url' => str_replace('127.0.0.1', 'ｌocalhost', $this->stub->url)]);
         $this->assertTrue(mih::request('erp', '/echo')->is_ok());

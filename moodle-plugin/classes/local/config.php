@@ -50,6 +50,7 @@ final class config {
         'dlq_keep_days' => 30,
         'gatewaybudget' => 30,
         'allownetworks' => '',
+        'proxyenforcesegress' => 0,
     ];
 
     /** Smallest and largest value of the numbers. */

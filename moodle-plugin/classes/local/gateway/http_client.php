@@ -16,9 +16,12 @@
 
 namespace local_integrationhub\local\gateway;
 
+use local_integrationhub\local\config;
+
 /**
  * Sends one HTTP request by curl: certificates verified, redirects never followed, the network guard's addresses and no
- * others, the whole call bounded in time and the answer in size, Moodle's proxy where it is configured.
+ * others, the whole call bounded in time and the answer in size, Moodle's proxy where it is configured and an administrator has
+ * said that it refuses internal addresses: the guard does not see what it connects to.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -231,6 +234,9 @@ final class http_client {
     private static function addresses(string $url): ?array {
         network_guard::require_allowed_by_moodle($url);
         $host = trim(parse_url($url, PHP_URL_HOST), '[]');
+        if (self::has_proxy($url) && !config::number('proxyenforcesegress')) {
+            throw new refused_exception('policy: ' . get_string('error_proxy', 'local_integrationhub'));
+        }
         $addresses = network_guard::addresses($host);
         return self::has_proxy($url) || network::bytes($host) !== null ? null : $addresses;
     }
