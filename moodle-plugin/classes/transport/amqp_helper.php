@@ -56,13 +56,16 @@ class amqp_helper {
             throw new refused_exception('policy: ' . get_string('error_amqpmissing', 'local_integrationhub'));
         }
         $broker = $target->broker;
-        $addresses = network_guard::addresses($broker->host);
+        $host = network_guard::plain_host($broker->host);
+        $addresses = network_guard::addresses($host, $broker->tls);
         if (!$addresses) {
             throw new \AMQPConnectionException('name look-up failed');
         }
+        $address = self::first_answering($broker->tls ? 'tls' : 'tcp', $addresses, (int) $broker->port, $timeout);
         $credentials = [
-            // With TLS the name is needed, for the certificate is verified by it; the guard has seen what it stands for.
-            'host' => $broker->tls ? $broker->host : $addresses[0],
+            // With TLS the library needs the name, by which it verifies the certificate, and looks it up again. So all addresses
+            // of the name must be allowed; where another look-up leads, nobody has a certificate of the name but its owner.
+            'host' => $broker->tls ? $host : $address,
             'port' => $broker->port,
             'vhost' => $broker->vhost,
             'login' => $broker->user,
@@ -76,7 +79,6 @@ class amqp_helper {
             $credentials['cacert'] = config::text('brokercafile') ?: openssl_get_cert_locations()['default_cert_file'];
             $credentials['verify'] = true;
         }
-        self::require_answer($broker->tls ? 'tls' : 'tcp', $addresses[0], (int) $broker->port, $timeout);
         $connection = new \AMQPConnection($credentials);
         $connection->connect();
         return $connection;
@@ -122,6 +124,31 @@ class amqp_helper {
         $queue->setName($name);
         $queue->setFlags($flags);
         return $queue;
+    }
+
+    /**
+     * The first address that answers, all within one time-out.
+     *
+     * @param string $scheme
+     * @param string[] $addresses
+     * @param int $port
+     * @param float $timeout
+     * @return string
+     * @throws \AMQPConnectionException when none does
+     */
+    private static function first_answering(string $scheme, array $addresses, int $port, float $timeout): string {
+        $deadline = microtime(true) + $timeout;
+        foreach ($addresses as $i => $address) {
+            try {
+                // Each may take its part of what is left.
+                $share = max(0.1, ($deadline - microtime(true)) / (count($addresses) - $i));
+                self::require_answer($scheme, $address, $port, $share);
+                return $address;
+            } catch (\AMQPConnectionException $e) {
+                $trouble = $e;
+            }
+        }
+        throw $trouble;
     }
 
     /**

@@ -172,5 +172,7 @@ final class amqp_test extends \advanced_testcase {
         $this->assertEquals(1, circuit_breaker::from_service($service)->get_state()->failure_count);
         $this->service('', ['name' => 'inside', 'base_url' => 'amqp://10.0.0.1/?queue_declare=x']);
         $this->assertStringContainsString('private address 10.0.0.1', mih::request('inside', '/')->error);
+        $this->service('', ['name' => 'dot', 'base_url' => 'amqps://localhost.:1/?queue_declare=x']);
+        $this->assertStringContainsString('ends in a dot', mih::request('dot', '/')->error);
     }
 }

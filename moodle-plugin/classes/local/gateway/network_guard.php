@@ -26,7 +26,8 @@ use local_integrationhub\local\config;
  * its business), and the hub's, which is the worker's (common/netguard.c): loopback, private, link-local and all the other
  * special addresses are refused unless the setting `allownetworks` holds them.
  *
- * The name is looked up once; the addresses that are told here are those that are connected to.
+ * The name is looked up once; the addresses that are told here are those that are connected to. Only the library of AMQP looks
+ * it up again where it speaks TLS, for it takes no address besides the name by which it verifies the certificate.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -124,14 +125,28 @@ final class network_guard {
      * The addresses of a host that may be connected to.
      *
      * @param string $host a name, or an address without brackets
+     * @param bool $every whether one that is refused is too many: where the name is looked up again
      * @return string[] empty when the name is not known
      * @throws refused_exception when it has addresses and all are refused
      */
-    public static function addresses(string $host): array {
+    public static function addresses(string $host, bool $every = false): array {
+        return self::allowed($host, self::look_up($host), $every);
+    }
+
+    /**
+     * Those of a host's addresses that may be connected to.
+     *
+     * @param string $host
+     * @param string[] $found
+     * @param bool $every
+     * @return string[]
+     * @throws refused_exception
+     */
+    public static function allowed(string $host, array $found, bool $every): array {
         $allowed = network::parse_list(config::text('allownetworks'));
         $good = [];
         $refusal = null;
-        foreach (self::look_up($host) as $address) {
+        foreach ($found as $address) {
             $kind = self::kind(network::bytes($address), $allowed);
             if ($kind === null) {
                 $good[] = $address;
@@ -143,7 +158,7 @@ final class network_guard {
                 ]);
             }
         }
-        if (!$good && $refusal !== null) {
+        if ($refusal !== null && ($every || !$good)) {
             throw new refused_exception('policy: ' . $refusal);
         }
         return $good;

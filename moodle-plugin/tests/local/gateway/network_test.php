@@ -86,6 +86,15 @@ final class network_test extends \advanced_testcase {
         }
     }
 
+    public function test_of_a_name_with_good_and_refused_addresses_the_good_ones_are_used_unless_it_is_looked_up_again(): void {
+        $found = ['10.0.0.1', '198.97.190.53', '::1'];
+        $this->assertSame(['198.97.190.53'], network_guard::allowed('h.example', $found, false));
+        $this->assertSame(['198.97.190.53'], network_guard::allowed('h.example', ['198.97.190.53'], true));
+        $this->expectException(refused_exception::class);
+        $this->expectExceptionMessage('h.example has the private address 10.0.0.1');
+        network_guard::allowed('h.example', $found, true);
+    }
+
     public function test_a_name_with_refused_addresses_is_refused_and_an_unknown_one_is_empty(): void {
         $this->resetAfterTest();
         $this->assertSame([], network_guard::addresses('no-such-name.invalid'));
