@@ -97,8 +97,12 @@ class mih {
         array $payload = [],
         string $method = ''
     ): mih_response {
+        global $DB;
         $service = self::usable_service($servicename);
         $breaker = circuit_breaker::from_service($service);
+        if ($DB->is_transaction_started()) {
+            $breaker->hold();
+        }
         $method = strtoupper($method);
         if (!$breaker->is_available()) {
             request_log::refused($service, $endpoint, $method);
@@ -108,7 +112,7 @@ class mih {
             $result = (new sender($service, $breaker))->send(self::transport($service), $endpoint, $payload, $method);
         } finally {
             // Whatever went wrong before an answer was judged: somebody else may probe.
-            $breaker->release();
+            $breaker->settle();
         }
         request_log::sent($service, $endpoint, $method, $result);
         return new mih_response(

@@ -30,6 +30,10 @@ use local_integrationhub\local\gateway\verdict;
  *
  * Every transition is one statement with the state before it in its WHERE; times are the database's.
  *
+ * Within a transaction of the caller a written row would stay locked, for all processes and workers, until that ends. There
+ * nothing is written before the call is over; a lock of Moodle's, not of the database's rows, decides who of such callers
+ * sends the one request. One of a worker may be under way at the same time.
+ *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
@@ -71,6 +75,12 @@ class circuit_breaker {
     /** @var \stdClass|null the row as it was last read */
     private $row = null;
 
+    /** @var string[]|null results that are not written yet; null: they are written at once */
+    private $held = null;
+
+    /** @var \core\lock\lock|null of the one request, while results are held */
+    private $lock = null;
+
     /**
      * Constructor.
      *
@@ -95,11 +105,54 @@ class circuit_breaker {
     }
 
     /**
+     * Writes nothing before settle(): the caller is within a transaction.
+     */
+    public function hold(): void {
+        $this->held = [];
+    }
+
+    /**
+     * The call is over: writes what was held, and gives back a probe that was not used.
+     */
+    public function settle(): void {
+        $results = $this->held ?? [];
+        $this->held = null;
+        if ($this->lock !== null) {
+            // A worker may have been faster: then its result counts.
+            $isours = $results && $this->claim();
+            $this->lock->release();
+            $this->lock = null;
+            $results = $isours ? [end($results)] : [];
+        }
+        foreach ($results as $result) {
+            $this->record($result);
+        }
+        $this->release();
+    }
+
+    /**
+     * Whether a request that has failed may be sent again.
+     *
+     * @return bool
+     */
+    public function may_repeat(): bool {
+        if ($this->held === null) {
+            return $this->get_state()->state === self::STATE_CLOSED;
+        }
+        $row = $this->look();
+        $failures = count(array_keys($this->held, verdict::FAILURE, true));
+        return $row->state === self::STATE_CLOSED && $row->failure_count + $failures < $this->threshold;
+    }
+
+    /**
      * Whether a request may be sent now; of an open breaker whose time has come only one asker may.
      *
      * @return bool
      */
     public function is_available(): bool {
+        if ($this->held !== null) {
+            return $this->is_available_unwritten();
+        }
         $this->row = $this->get_state();
         if ($this->row->state === self::STATE_CLOSED) {
             $this->holder = null;
@@ -112,12 +165,39 @@ class circuit_breaker {
     }
 
     /**
+     * The same within a transaction.
+     *
+     * @return bool
+     */
+    private function is_available_unwritten(): bool {
+        $row = $this->look();
+        if ($row->state === self::STATE_CLOSED || $this->lock !== null) {
+            return true;
+        }
+        $isdue = $row->state === self::STATE_OPEN ? (int) $row->retryat <= time() : $row->timemodified < time() - self::LEASE;
+        $factory = \core\lock\lock_config::get_lock_factory('local_integrationhub_breaker');
+        $this->lock = $isdue ? ($factory->get_lock((string) $this->serviceid, 0) ?: null) : null;
+        return $this->lock !== null;
+    }
+
+    /**
+     * The row, or what it would be.
+     *
+     * @return \stdClass
+     */
+    private function look(): \stdClass {
+        global $DB;
+        $none = (object) ['state' => self::STATE_CLOSED, 'failure_count' => 0];
+        return $DB->get_record(self::TABLE, ['serviceid' => $this->serviceid]) ?: $none;
+    }
+
+    /**
      * Whether we have the one request that an open breaker lets through.
      *
      * @return bool
      */
     public function is_probing(): bool {
-        return $this->holder !== null;
+        return $this->holder !== null || $this->lock !== null;
     }
 
     /**
@@ -140,7 +220,9 @@ class circuit_breaker {
      * @param string $result success, failure or neutral
      */
     public function record(string $result): void {
-        if ($this->holder !== null) {
+        if ($this->held !== null) {
+            $this->held[] = $result;
+        } else if ($this->holder !== null) {
             // Any answer but a failure is one of a service that lives.
             $result === verdict::FAILURE ? $this->reopen() : $this->close();
         } else if ($result === verdict::FAILURE) {

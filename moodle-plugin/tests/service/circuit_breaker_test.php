@@ -207,6 +207,60 @@ final class circuit_breaker_test extends \advanced_testcase {
         }
     }
 
+    public function test_within_a_transaction_nothing_is_written_before_the_call_is_over(): void {
+        global $DB;
+        $breaker = $this->breaker();
+        $breaker->hold();
+        $writes = $DB->perf_get_writes();
+        foreach ([true, true, false] as $again) {
+            $this->assertTrue($breaker->is_available());
+            $breaker->record_failure();
+            $this->assertSame($again, $breaker->may_repeat());
+        }
+        $this->assertSame($writes, $DB->perf_get_writes());
+        $this->assertSame('CLOSED', $this->breaker()->get_state_label());
+        $breaker->settle();
+        $row = $this->breaker()->get_state();
+        $this->assertEquals(['open', 3, 1], [$row->state, $row->failure_count, $row->trips]);
+    }
+
+    public function test_within_a_transaction_one_may_probe_and_its_result_counts(): void {
+        global $CFG;
+        // Of a process with itself the database's own locks keep nobody out.
+        $CFG->lock_factory = '\core\lock\file_lock_factory';
+        foreach ([[verdict::FAILURE, 'open', 2], [verdict::SUCCESS, 'closed', 0]] as [$result, $state, $trips]) {
+            $this->open_long_ago();
+            [$breaker, $other] = [$this->breaker(), $this->breaker()];
+            $breaker->hold();
+            $other->hold();
+            $this->assertTrue($breaker->is_available());
+            $this->assertTrue($breaker->is_probing());
+            $this->assertFalse($other->is_available());
+            $this->assertSame('OPEN', $this->breaker()->get_state_label());
+            $breaker->record($result);
+            $this->assertFalse($breaker->may_repeat());
+            $breaker->settle();
+            $other->settle();
+            $row = $this->breaker()->get_state();
+            $this->assertEquals([$state, $trips, null], [$row->state, $row->trips, $row->holder]);
+        }
+        $this->set(['state' => 'open', 'trips' => 1, 'retryat' => time() + 60]);
+        $breaker->hold();
+        $this->assertFalse($breaker->is_available());
+        $breaker->settle();
+    }
+
+    public function test_a_worker_that_was_faster_with_the_probe_decides(): void {
+        $this->open_long_ago();
+        $breaker = $this->breaker();
+        $breaker->hold();
+        $this->assertTrue($breaker->is_available());
+        $this->set(['state' => 'halfopen', 'holder' => 'host:1:2', 'timemodified' => time()]);
+        $breaker->record_success();
+        $breaker->settle();
+        $this->assertSame('HALFOPEN', $this->breaker()->get_state_label());
+    }
+
     public function test_a_reset_closes_it_and_tells_the_fleet(): void {
         $this->set(['state' => 'open', 'trips' => 4, 'failure_count' => 9, 'retryat' => time() + 500]);
         $this->breaker()->reset();

@@ -127,7 +127,7 @@ final class sender {
         if ($delay === null || microtime(true) + $delay >= $this->deadline) {
             return false;
         }
-        if ($this->breaker !== null && $this->breaker->get_state()->state !== circuit_breaker::STATE_CLOSED) {
+        if ($this->breaker !== null && !$this->breaker->may_repeat()) {
             return false;
         }
         usleep((int) ($delay * 1000000));
