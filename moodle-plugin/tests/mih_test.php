@@ -319,6 +319,20 @@ final class mih_test extends \advanced_testcase {
         $this->assertCount(2, $this->requests('/token'));
     }
 
+    public function test_oauth_tokens_are_kept_for_a_day_at_most_and_for_one_certificate(): void {
+        $values = ['auth_type' => 'oauth2', 'auth_user' => 'me', 'auth_token' => 'secret',
+            'auth_url' => $this->stub->url . '/token?life=99999999'];
+        $service = $this->service($values);
+        $this->assertTrue(mih::request('erp', '/guarded')->is_ok());
+        $key = new \ReflectionMethod(local\gateway\oauth::class, 'key');
+        $key->setAccessible(true);
+        $kept = \cache::make('local_integrationhub', 'oauth_tokens')->get($key->invoke(new local\gateway\oauth($service)));
+        $this->assertLessThanOrEqual(time() + DAYSECS, $kept['until']);
+        $this->service($values + ['name' => 'cert', 'client_cert' => 'pem']);
+        $this->assertTrue(mih::request('cert', '/guarded')->is_ok());
+        $this->assertCount(2, $this->requests('/token'));
+    }
+
     public function test_an_oauth_client_that_is_not_known_is_told_and_its_secret_is_not(): void {
         $this->service(['auth_type' => 'oauth2', 'auth_user' => 'me', 'auth_token' => 'wrong secret', 'max_retries' => 0,
             'auth_url' => $this->stub->url . '/token?client=' . hash('sha256', 'me:secret')]);

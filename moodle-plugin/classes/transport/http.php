@@ -16,7 +16,6 @@
 
 namespace local_integrationhub\transport;
 
-use local_integrationhub\local\gateway\http_client;
 use local_integrationhub\local\gateway\http_request;
 use local_integrationhub\local\gateway\oauth;
 use local_integrationhub\local\gateway\outcome;
@@ -58,10 +57,7 @@ class http extends base {
         $request = $this->request($service, $endpoint, $payload, $method === '' ? 'POST' : $method, $id);
         $request->timeout = $timeout;
         $request->clientcert = secrets::open($service->client_cert ?? null, 'client certificate');
-        if ($service->auth_type !== 'oauth2') {
-            return http_client::send($request);
-        }
-        return $this->send_with_token($service, $request);
+        return oauth::send($service, $request);
     }
 
     /**
@@ -116,29 +112,6 @@ class http extends base {
                 return [$istext ? reset($payload) : $this->json_body($payload), $type];
             default:
                 return [$this->json_body($payload), 'application/json'];
-        }
-    }
-
-    /**
-     * Sends it with a token of OAuth 2.0; once more with a new one when the service refuses that.
-     *
-     * @param \stdClass $service
-     * @param http_request $request
-     * @return outcome
-     */
-    private function send_with_token(\stdClass $service, http_request $request): outcome {
-        $oauth = new oauth($service);
-        for ($again = false;; $again = true) {
-            $token = $oauth->token($request->clientcert, $request->timeout);
-            if ($token === null) {
-                return $oauth->failure();
-            }
-            $request->add_header('Authorization', "Bearer $token");
-            $outcome = http_client::send($request);
-            if ($again || $outcome->kind !== outcome::HTTP || $outcome->status !== 401) {
-                return $outcome;
-            }
-            $oauth->forget();
         }
     }
 }

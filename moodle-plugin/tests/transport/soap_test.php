@@ -58,7 +58,7 @@ final class soap_test extends \advanced_testcase {
         fclose($probe);
         $this->url = "http://127.0.0.1:$port";
         $this->record = make_request_directory() . '/record';
-        $environment = getenv() + ['MIH_SOAP_RECORD' => $this->record, 'MIH_SOAP_AUTHORIZATION' => 'Bearer t0p secret'];
+        $environment = getenv() + ['MIH_SOAP_RECORD' => $this->record, 'MIH_SOAP_AUTHORIZATION' => 'Bearer canary-issued-2'];
         $log = ['file', '/dev/null', 'w'];
         $command = [PHP_BINARY, '-S', "127.0.0.1:$port", getenv('MIH_TESTS') . '/soap/server.php'];
         $this->process = proc_open($command, [['pipe', 'r'], $log, $log], $pipes, null, $environment);
@@ -105,6 +105,25 @@ final class soap_test extends \advanced_testcase {
         $this->assertSame('{"AddResult":42}', $response->body);
         $response = mih::request('soap', 'Add', ['intA' => 1, 'intB' => 2]);
         $this->assertSame(['AddResult' => 3], $response->json());
+    }
+
+    public function test_a_refused_oauth_token_is_fetched_again_for_the_wsdl_and_for_calls(): void {
+        global $DB;
+        $stubs = [new http_stub(), new http_stub()];
+        try {
+            $service = $this->service('secret/calculator.wsdl', ['auth_type' => 'oauth2', 'auth_user' => 'me', 'auth_token' => 's',
+                'auth_url' => $stubs[0]->url . '/token']);
+            // The second token of a stub is the good one. The WSDL is not fetched again.
+            $this->assertSame('{"AddResult":3}', mih::request('soap', 'Add', ['intA' => 1, 'intB' => 2])->body);
+            $DB->set_field('local_integrationhub_svc', 'auth_url', $stubs[1]->url . '/token', ['id' => $service->id]);
+            $this->assertSame('{"AddResult":5}', mih::request('soap', 'Add', ['intA' => 2, 'intB' => 3])->body);
+            foreach ($stubs as $stub) {
+                $this->assertCount(2, $stub->record());
+            }
+        } finally {
+            $stubs[0]->stop();
+            $stubs[1]->stop();
+        }
     }
 
     public function test_imported_documents_are_fetched_by_us(): void {

@@ -28,6 +28,9 @@ final class oauth {
     /** Seconds before its end at which a token is fetched anew, unless a fifth of its life is less. */
     private const MARGIN = 60;
 
+    /** Longest time that a token is kept, in seconds. */
+    private const MAXLIFE = 86400;
+
     /** Life of a token whose life is not told, in seconds. */
     private const LIFE = 300;
 
@@ -56,13 +59,40 @@ final class oauth {
     }
 
     /**
+     * Sends a request, with a token where the service wants one; once more with a new one when it refuses that.
+     *
+     * @param \stdClass $service
+     * @param http_request $request
+     * @return outcome
+     * @throws refused_exception when a field is missing
+     */
+    public static function send(\stdClass $service, http_request $request): outcome {
+        if ($service->auth_type !== 'oauth2') {
+            return http_client::send($request);
+        }
+        $oauth = new self($service);
+        for ($again = false;; $again = true) {
+            $token = $oauth->token($request->clientcert, $request->timeout);
+            if ($token === null) {
+                return $oauth->failure();
+            }
+            $request->add_header('Authorization', "Bearer $token");
+            $outcome = http_client::send($request);
+            if ($again || $outcome->kind !== outcome::HTTP || $outcome->status !== 401) {
+                return $outcome;
+            }
+            $oauth->forget();
+        }
+    }
+
+    /**
      * A token that is good now.
      *
      * @param string $clientcert PEM
      * @param float $timeout seconds
      * @return string|null null: failure() tells why
      */
-    public function token(string $clientcert, float $timeout): ?string {
+    private function token(string $clientcert, float $timeout): ?string {
         $kept = self::cache()->get($this->key());
         if ($kept && $kept['until'] > time()) {
             return \core\encryption::decrypt($kept['token']);
@@ -79,7 +109,8 @@ final class oauth {
             $this->failure = $this->explain(new outcome(outcome::BROKEN, 0, null, $fault));
             return null;
         }
-        $life = is_numeric($answer['expires_in'] ?? null) ? max(0, (int) $answer['expires_in']) : self::LIFE;
+        $told = $answer['expires_in'] ?? null;
+        $life = is_numeric($told) ? max(0, (int) min($told, self::MAXLIFE)) : self::LIFE;
         $until = time() + $life - min(self::MARGIN, intdiv($life, 5));
         self::cache()->set($this->key(), ['until' => $until, 'token' => \core\encryption::encrypt($token)]);
         return $token;
@@ -90,14 +121,14 @@ final class oauth {
      *
      * @return outcome
      */
-    public function failure(): outcome {
+    private function failure(): outcome {
         return $this->failure;
     }
 
     /**
      * The service has refused the token.
      */
-    public function forget(): void {
+    private function forget(): void {
         self::cache()->delete($this->key());
     }
 
@@ -149,6 +180,8 @@ final class oauth {
      */
     private function key(): string {
         $parts = [$this->service->auth_url, $this->service->auth_user, $this->secret, (string) $this->service->auth_scope];
+        // A token may be bound to the certificate that it was fetched with.
+        $parts[] = secrets::open($this->service->client_cert ?? null, 'client certificate');
         return hash('sha256', json_encode($parts));
     }
 

@@ -205,15 +205,7 @@ final class soap_client extends \SoapClient {
         foreach ($headers + service_headers::custom($this->service, $this->payload) as $name => $value) {
             $request->add_header($name, $value);
         }
-        if ($this->service->auth_type === 'oauth2') {
-            $oauth = new oauth($this->service);
-            $token = $oauth->token($request->clientcert, $this->timeout);
-            if ($token === null) {
-                return $oauth->failure();
-            }
-            $request->add_header('Authorization', "Bearer $token");
-        }
-        return http_client::send($request);
+        return oauth::send($this->service, $request);
     }
 
     /**

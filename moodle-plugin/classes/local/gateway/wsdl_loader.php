@@ -163,7 +163,11 @@ final class wsdl_loader {
         foreach (service_headers::authorization($this->service) as $name => $value) {
             $request->add_header($name, $value);
         }
-        $outcome = http_client::send($request);
+        try {
+            $outcome = oauth::send($this->service, $request);
+        } catch (refused_exception $e) {
+            $outcome = outcome::invalid($e->getMessage());
+        }
         if ($outcome->kind !== outcome::HTTP || $outcome->status !== 200) {
             $outcome->error = 'WSDL: ' . ($outcome->error ?? "HTTP $outcome->status");
             $this->trouble = $outcome;
