@@ -58,7 +58,7 @@ class consume_responses_task extends \core\task\scheduled_task {
             $a = ['queue' => $service->response_queue, 'service' => $service->name];
             try {
                 $queue->consume(self::MOST, microtime(true) + self::SECONDS);
-            } catch (\Exception $e) {
+            } catch (\Throwable $e) {
                 $a['error'] = secrets::mask($e->getMessage(), $service);
                 mtrace(get_string('task_consume_failed', 'local_integrationhub', $a));
             }

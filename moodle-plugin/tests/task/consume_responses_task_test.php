@@ -167,6 +167,39 @@ final class consume_responses_task_test extends \advanced_testcase {
         $this->assertStringContainsString('undefined function', $reasons[0]);
     }
 
+    public function test_a_task_that_was_killed_is_no_failure_of_its_message(): void {
+        global $DB;
+        $this->publish(['{"n":1}']);
+        $this->assert_waiting($this->queue, 1);
+        // Who had it has died without a word: the broker calls it redelivered from now on.
+        $channel = new \AMQPChannel(amqp_helper::create_connection($this->broker));
+        $this->assertNotEmpty(amqp_helper::queue($channel, $this->queue)->get(AMQP_NOPARAM));
+        $channel->getConnection()->disconnect();
+        foreach ([[0, 1], [1, 0]] as [$rejected, $left]) {
+            $this->assert_waiting($this->queue, 1);
+            $this->fail_handling();
+            (new response_queue($this->service))->consume(1, microtime(true) + 10);
+            $this->assert_waiting($this->queue, $left);
+            $this->assertSame($rejected, $DB->count_records('local_integrationhub_dlq', ['attempts' => 2]));
+        }
+        $this->assertSame(0, $DB->count_records('local_integrationhub_nonce'));
+    }
+
+    public function test_an_error_with_one_service_keeps_no_other_from_being_served(): void {
+        global $DB;
+        $real = $DB;
+        $DB = $this->createStub(\moodle_database::class);
+        $broken = (object) ['id' => 1, 'name' => 'x', 'response_queue' => 'q', 'timeout' => 1, 'base_url' => null];
+        $DB->method('get_records_select')->willReturn([$broken, (object) (['name' => 'y'] + (array) $broken)]);
+        try {
+            $output = $this->run_task();
+        } finally {
+            $DB = $real;
+        }
+        $this->assertStringContainsString('Queue q of service x: 0 handled', $output);
+        $this->assertStringContainsString('Queue q of service y: 0 handled', $output);
+    }
+
     public function test_after_an_error_nothing_more_is_taken_by_this_process(): void {
         $this->publish(['{"n":1}', '{"n":2}']);
         $this->fail_handling();

@@ -26,7 +26,7 @@ use local_integrationhub\local\gateway\network;
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 final class limits {
-    /** Table of what was seen of late: ids of signed calls, and calls of services with a rate limit. */
+    /** Table of what was seen of late: ids of signed calls, calls of services with a rate limit, messages that failed. */
     public const TABLE = 'local_integrationhub_nonce';
 
     /** Seconds after which a call that is being handled may be taken up by its repeat. */
@@ -34,6 +34,9 @@ final class limits {
 
     /** What the entries of calls begin with; no id of a signed call does. */
     private const RATE = 'rate-';
+
+    /** What the entries of messages that could not be handled begin with. */
+    private const FAILURE = 'fail-';
 
     /**
      * Refuses a call from an address that is not in the service's list.
@@ -142,6 +145,44 @@ final class limits {
     public static function release(int $serviceid, string $id, string $holder): void {
         global $DB;
         $DB->delete_records(self::TABLE, ['serviceid' => $serviceid, 'nonce' => $id, 'holder' => $holder]);
+    }
+
+    /**
+     * Notes that a message could not be handled.
+     *
+     * @param int $serviceid
+     * @param string $key what tells the message from others
+     * @return bool whether it was noted before
+     */
+    public static function note_failure(int $serviceid, string $key): bool {
+        global $DB;
+        $row = ['serviceid' => $serviceid, 'nonce' => self::failure($key)];
+        if ($DB->record_exists(self::TABLE, $row)) {
+            return true;
+        }
+        $DB->insert_record(self::TABLE, (object) ($row + ['timestamp' => time(), 'timecreated' => time()]), false);
+        return false;
+    }
+
+    /**
+     * The message will not come again.
+     *
+     * @param int $serviceid
+     * @param string $key
+     */
+    public static function forget_failure(int $serviceid, string $key): void {
+        global $DB;
+        $DB->delete_records(self::TABLE, ['serviceid' => $serviceid, 'nonce' => self::failure($key)]);
+    }
+
+    /**
+     * The entry of a message.
+     *
+     * @param string $key
+     * @return string
+     */
+    private static function failure(string $key): string {
+        return substr(self::FAILURE . hash('sha256', $key), 0, 64);
     }
 
     /**

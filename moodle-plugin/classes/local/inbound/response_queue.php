@@ -27,8 +27,8 @@ use local_integrationhub\webhook_handler;
  *
  * A message is acknowledged after its event was raised. One that is no JSON object never becomes one: it is rejected, so that
  * it goes where the queue's owner has its dead letters go, and is kept with its reason among the hub's dead letters, as
- * discarded. One whose handling fails comes back once; when it fails again it is treated like a bad one. So no message is
- * seen more than twice, and none holds up those behind it.
+ * discarded. One whose handling fails comes back once; when it fails again it is treated like a bad one, so none holds up
+ * those behind it. A task that was killed, or a connection that broke, is no failure of its message.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -99,7 +99,7 @@ final class response_queue {
             $payload = endpoint::decode($body);
         } catch (refusal $e) {
             request_log::inbound($this->service, 'amqp', $e->getMessage());
-            $this->reject($queue, $envelope, $e->getMessage());
+            $this->reject($queue, $envelope, $e->getMessage(), 1);
             return true;
         }
         $result = webhook_handler::handle($this->service, $payload, 'amqp');
@@ -108,8 +108,11 @@ final class response_queue {
             $this->handled++;
             return true;
         }
-        if ($envelope->isRedelivery()) {
-            $this->reject($queue, $envelope, (string) $result['error']);
+        // The broker's flag alone may come from a task that was killed, the note alone from another message that is the same.
+        $key = implode("\0", [$this->service->response_queue, $envelope->getMessageId(), $body]);
+        if (limits::note_failure((int) $this->service->id, $key) && $envelope->isRedelivery()) {
+            $this->reject($queue, $envelope, (string) $result['error'], 2);
+            limits::forget_failure((int) $this->service->id, $key);
             return true;
         }
         $queue->nack($envelope->getDeliveryTag(), AMQP_REQUEUE);
@@ -122,8 +125,9 @@ final class response_queue {
      * @param \AMQPQueue $queue
      * @param \AMQPEnvelope $envelope
      * @param string $reason
+     * @param int $attempts
      */
-    private function reject(\AMQPQueue $queue, \AMQPEnvelope $envelope, string $reason): void {
+    private function reject(\AMQPQueue $queue, \AMQPEnvelope $envelope, string $reason, int $attempts): void {
         global $DB;
         $now = time();
         $DB->insert_record('local_integrationhub_dlq', (object) [
@@ -133,7 +137,7 @@ final class response_queue {
             'error_message' => secrets::mask($reason, $this->service),
             'endpoint' => $this->service->response_queue,
             'http_method' => 'INBOUND',
-            'attempts' => $envelope->isRedelivery() ? 2 : 1,
+            'attempts' => $attempts,
             'messageid' => \core_text::substr(fix_utf8((string) $envelope->getMessageId()), 0, 127) ?: null,
             'state' => 'discarded',
             'timecreated' => $now,
