@@ -28,7 +28,7 @@ use core\event\manager;
  * events reach their observers, and what was collected is handed to the publisher.
  *
  * Core no longer knows then what was rolled back. So an event that says that a row was made, changed or deleted is passed over
- * when the database says otherwise.
+ * when the database says otherwise, unless another event tells that the row was deleted later.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -56,8 +56,9 @@ final class interrupted {
         foreach ($committed->getValue() as $event) {
             $events[] = [$event, true];
         }
+        $deleted = self::deleted(array_merge($committed->getValue(), $waiting->getValue()));
         foreach ($waiting->getValue() as $event) {
-            if (!self::is_undone($event)) {
+            if (!self::is_undone($event, $deleted)) {
                 $events[] = [$event, false];
             }
         }
@@ -83,12 +84,29 @@ final class interrupted {
     }
 
     /**
+     * The rows that events say were deleted.
+     *
+     * @param \core\event\base[] $events
+     * @return bool[] by table and id
+     */
+    private static function deleted(array $events): array {
+        $deleted = [];
+        foreach ($events as $event) {
+            if ($event->crud === 'd') {
+                $deleted["$event->objecttable $event->objectid"] = true;
+            }
+        }
+        return $deleted;
+    }
+
+    /**
      * Whether the database does not have what an event says was done.
      *
      * @param \core\event\base $event
+     * @param bool[] $deleted rows that were deleted, by table and id
      * @return bool
      */
-    private static function is_undone(\core\event\base $event): bool {
+    private static function is_undone(\core\event\base $event, array $deleted): bool {
         global $DB;
         if ($event->crud === 'r' || !$event->objecttable || !$event->objectid) {
             return false;
@@ -100,6 +118,6 @@ final class interrupted {
             return false;
         }
         $isthere = $row && empty($row->deleted);
-        return $event->crud === 'd' ? $isthere : !$isthere;
+        return $event->crud === 'd' ? $isthere : !$isthere && !isset($deleted["$event->objecttable $event->objectid"]);
     }
 }
