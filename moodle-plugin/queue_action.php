@@ -66,7 +66,7 @@ if (optional_param('confirm', 0, PARAM_BOOL) && page::is_change()) {
     try {
         $number = $all !== '' ? replays::request_all($action, $filter, $options) : replays::request_chosen($action, $ids, $options);
     } catch (moodle_exception $e) {
-        redirect($back, $e->getMessage(), null, \core\output\notification::NOTIFY_ERROR);
+        redirect($back, s($e->getMessage()), null, \core\output\notification::NOTIFY_ERROR);
     }
     $done = get_string("letters_{$action}_done", 'local_integrationhub', $number);
     redirect($back, $done, null, \core\output\notification::NOTIFY_SUCCESS);

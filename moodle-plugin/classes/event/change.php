@@ -80,7 +80,9 @@ abstract class change extends \core\event\base {
      * @return string
      */
     public function get_description() {
-        $text = "The user with id '$this->userid' " . static::WHAT . " '{$this->other['name']}' with id '$this->objectid'";
+        // Not every Moodle that this works with escapes descriptions, and a name may be that of a message.
+        $name = str_replace(['<', '>'], ['&lt;', '&gt;'], $this->other['name']);
+        $text = "The user with id '$this->userid' " . static::WHAT . " '$name' with id '$this->objectid'";
         return $text . (empty($this->other['fields']) ? '.' : ': ' . implode(', ', $this->other['fields']) . '.');
     }
 

@@ -151,7 +151,8 @@ class rule_form extends \moodleform {
     private function service_options(array $services): array {
         $options = ['' => $this->text('selectservice')];
         foreach ($services as $service) {
-            $name = $service->name . ' (' . $this->text("type_$service->type") . ')';
+            // Options are HTML.
+            $name = s($service->name) . ' (' . $this->text("type_$service->type") . ')';
             $options[$service->id] = $service->enabled ? $name : $name . ' - ' . $this->text('status_disabled');
         }
         return $options;

@@ -134,7 +134,7 @@ abstract class service_form extends \moodleform {
         $service = $this->_customdata['service'];
         $values = $this->columns($data);
         foreach (service_fields::faults($values, $service) as $field => $fault) {
-            $errors[$this->element_of($field)] = $fault->getMessage();
+            $errors[$this->element_of($field)] = s($fault->getMessage());
         }
         $name = $values['name'];
         if (!isset($errors['name']) && (!$service || $service->name !== $name)) {

@@ -56,7 +56,7 @@ final class action {
     /**
      * Does it.
      *
-     * @return string what to tell the user
+     * @return string what to tell the user, HTML
      */
     public function perform(): string {
         $id = (int) $this->service->id;
@@ -72,7 +72,7 @@ final class action {
             registry::delete_service($id);
             return get_string('servicedeleted', 'local_integrationhub');
         }
-        return get_string("service_{$this->name}_done", 'local_integrationhub', $name);
+        return get_string("service_{$this->name}_done", 'local_integrationhub', s($name));
     }
 
     /**

@@ -100,7 +100,8 @@ class dead_table extends \table_sql {
     public function col_choose($letter): string {
         return $this->output->render(new \core\output\checkbox_toggleall('local_integrationhub_dead', false, [
             'id' => "ih-letter-$letter->id", 'name' => 'ids[]', 'value' => $letter->id,
-            'label' => get_string('choose_letter', 'local_integrationhub', "$letter->eventname $letter->id"),
+            // The template takes HTML; an event's name is whatever a message says it is.
+            'label' => get_string('choose_letter', 'local_integrationhub', s("$letter->eventname $letter->id")),
             'labelclasses' => 'sr-only visually-hidden',
         ]));
     }

@@ -107,7 +107,8 @@ class rules_table extends \table_sql {
     public function col_choose($rule): string {
         return $this->output->render(new \core\output\checkbox_toggleall('local_integrationhub_rules', false, [
             'id' => "ih-rule-$rule->id", 'name' => 'ids[]', 'value' => $rule->id,
-            'label' => get_string('choose_rule', 'local_integrationhub', $rule->eventname),
+            // The template takes HTML.
+            'label' => get_string('choose_rule', 'local_integrationhub', s($rule->eventname)),
             'labelclasses' => 'sr-only visually-hidden',
         ]));
     }

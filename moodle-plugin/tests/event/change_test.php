@@ -104,6 +104,8 @@ final class change_test extends \advanced_testcase {
         $this->assertSame('local_integrationhub_svc', $service->objecttable);
         $this->assertStringEndsWith("deleted the rule for '\\core\\event\\user_created' with id '7'.", $rule->get_description());
         $this->assertStringEndsWith('rules.php', $rule->get_url()->out());
+        service_updated::record(5, '<b>crm</b>');
+        $this->assertStringContainsString("'&lt;b&gt;crm&lt;/b&gt;'", $sink->get_events()[2]->get_description());
         $this->assertSame('Integration rule deleted', rule_deleted::get_name());
         $this->assertSame(\core\event\base::NOT_MAPPED, rule_deleted::get_objectid_mapping()['restore']);
         $this->assertFalse(rule_deleted::get_other_mapping());

@@ -16,8 +16,15 @@
 
 namespace local_integrationhub\output;
 
+use local_integrationhub\form\rule_form;
 use local_integrationhub\local\page;
+use local_integrationhub\local\replays;
+use local_integrationhub\local\status;
+use local_integrationhub\local\trace;
 use local_integrationhub\service\overview;
+use local_integrationhub\table\dead_filter;
+use local_integrationhub\table\log_filter;
+use local_integrationhub\table\rules_filter;
 
 /**
  * What all pages have in common, and the list of services.
@@ -30,6 +37,8 @@ use local_integrationhub\service\overview;
  * @covers     \local_integrationhub\output\tabs
  * @covers     \local_integrationhub\output\renderer
  * @covers     \local_integrationhub\output\actions
+ * @covers     \local_integrationhub\table\dead_table
+ * @covers     \local_integrationhub\table\rules_table
  * @covers     ::local_integrationhub_extend_navigation
  */
 final class pages_test extends \advanced_testcase {
@@ -108,6 +117,37 @@ final class pages_test extends \advanced_testcase {
         $this->assertStringContainsString('name="sesskey" value="' . sesskey() . '"', $html);
         $this->assertStringContainsString('name="id" value="5"', $html);
         $this->assertStringContainsString('btn-danger', $html);
+    }
+
+    public function test_what_others_write_is_no_markup(): void {
+        global $DB, $PAGE;
+        $markup = '\a\event\<img src=x onerror=alert(1)>';
+        $generator = $this->getDataGenerator()->get_plugin_generator('local_integrationhub');
+        $service = $generator->create_service(['name' => $markup, 'base_url' => "https://h/$markup"]);
+        $rule = $generator->create_rule(['eventname' => $markup, 'serviceid' => $service->id, 'endpoint' => $markup,
+            'enabled' => 0, 'disabledreason' => $markup]);
+        $row = array_fill_keys(['eventname', 'messageid', 'endpoint', 'error_message'], $markup) + ['http_method' => '<img',
+            'serviceid' => $service->id, 'ruleid' => $rule->id, 'timecreated' => time()];
+        $DB->insert_record('local_integrationhub_log', (object) ($row + ['success' => 0, 'direction' => 'outbound']));
+        $letter = (object) ($row + ['payload' => $markup, 'response' => $markup, 'state' => 'dead', 'attempts' => 1]);
+        $id = $DB->insert_record('local_integrationhub_dlq', $letter);
+        $letter = $DB->get_record('local_integrationhub_dlq', ['id' => $id]);
+        replays::request_chosen('discard', [$id]);
+        $output = $PAGE->get_renderer('local_integrationhub');
+        $pages = [
+            new queue_page(new dead_filter(), true), new rules_page(new rules_filter(), true),
+            new events_page(new log_filter()), new letter_page(new trace($markup), $letter, true),
+            new letter_page(new trace($markup), null, true), new services_page(overview::services(), true),
+            new dashboard_page(new status(), true),
+        ];
+        foreach ($pages as $page) {
+            $html = $output->render($page);
+            $this->assertStringContainsString('&lt;img src=x', $html, get_class($page));
+            $this->assertStringNotContainsString('<img src=x', $html, get_class($page));
+        }
+        $html = (new rule_form(null, ['rule' => $rule, 'serviceid' => '']))->render();
+        $this->assertStringContainsString('&lt;img src=x', $html);
+        $this->assertStringNotContainsString('<img src=x', $html);
     }
 
     public function test_navigation(): void {

@@ -55,6 +55,12 @@ final class action_test extends \advanced_testcase {
         new action($id, 'enable');
     }
 
+    public function test_what_is_told_is_html(): void {
+        $this->resetAfterTest();
+        $service = $this->getDataGenerator()->get_plugin_generator('local_integrationhub')->create_service(['name' => '<b>']);
+        $this->assertStringContainsString('&lt;b&gt;', (new action((int) $service->id, 'pause'))->perform());
+    }
+
     public function test_there_is_no_other(): void {
         $this->expectExceptionMessage(get_string('invalidaction', 'error'));
         new action(1, 'explode');
