@@ -48,6 +48,7 @@ class PageTest(moodle_site.SiteTest):
         moodle = cls.site.moodle
         for name, value in (("debug", 32767), ("debugdisplay", 1), ("curlsecurityblockedhosts", ""), ("curlsecurityallowedport", "")):
             moodle.set_config(name, value, component=None)
+        cls.site.settings(allownetworks="127.0.0.0/8")
         # Fleets of other tests, which have ended, do not count as seen a moment ago.
         cls.site.database.query(f"DELETE FROM {moodle.table('worker')}")
         cls.pictures = os.environ.get("MIH_PICTURES") or guard.folder("mih-pictures-")

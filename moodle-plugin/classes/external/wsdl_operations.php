@@ -23,7 +23,6 @@ use core_external\external_single_structure;
 use core_external\external_value;
 use local_integrationhub\local\page;
 use local_integrationhub\local\service_fields;
-use local_integrationhub\service\credentials;
 use local_integrationhub\service\registry;
 use local_integrationhub\service\wsdl_operations as reader;
 
@@ -81,8 +80,7 @@ class wsdl_operations extends external_api {
         $service = $serviceid ? registry::get_service_by_id($serviceid) : null;
         $url = $url === '' && $service ? $service->base_url : $url;
         service_fields::validate_url($url, 'soap');
-        $isown = $service && $service->base_url === $url && !in_array($service->auth_type, ['wsse', 'wssetext'], true);
-        return reader::of_url($url, $isown ? credentials::headers($service) : []);
+        return reader::of_url($url, $service && $service->base_url === $url ? $service : null);
     }
 
     /**

@@ -17,14 +17,22 @@
 namespace local_integrationhub\service;
 
 use local_integrationhub\local\amqp_service_url;
+use local_integrationhub\local\gateway\amqp_target;
+use local_integrationhub\local\gateway\http_request;
+use local_integrationhub\local\gateway\outcome;
+use local_integrationhub\local\gateway\refused_exception;
+use local_integrationhub\local\gateway\rest_url;
+use local_integrationhub\local\gateway\signature;
 use local_integrationhub\local\secrets;
 use local_integrationhub\local\uuid;
+use local_integrationhub\transport\amqp_helper;
 
 /**
  * Tries a service from this web server: by its address, its credentials and its signature, without a worker.
  *
  * REST sends one request, SOAP fetches the WSDL, AMQP connects and looks for the exchange. Nothing of a secret is in the result.
- * The worker fleet may be in another network, with other rules of what it may reach.
+ * What the gateway may not reach (local/gateway/network_guard.php), this does not reach either. The worker fleet may be in
+ * another network, with other rules of what it may reach.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -52,7 +60,7 @@ final class connection_test {
                 return self::amqp($service);
             }
             return $service->type === 'soap' ? self::soap($service) : self::rest($service, $method, $path, $body);
-        } catch (\moodle_exception $e) {
+        } catch (\moodle_exception | refused_exception $e) {
             return self::result('', ['error' => $e->getMessage()]);
         }
     }
@@ -67,14 +75,40 @@ final class connection_test {
      * @return \stdClass
      */
     private static function rest(\stdClass $service, string $method, string $path, string $body): \stdClass {
-        $url = rtrim($service->base_url, '/') . '/' . ltrim($path, '/');
-        $hasbody = !in_array($method, ['GET', 'HEAD'], true);
-        $body = $hasbody ? $body : '';
-        $headers = ['Accept' => 'application/json'] + ($hasbody ? ['Content-Type' => 'application/json'] : []);
-        $headers += credentials::headers($service) + credentials::signature($service, 'test-' . uuid::v7(), $body);
-        $certificate = secrets::open((string) $service->client_cert);
-        $call = http_call::send($method, $url, $headers, $body, (int) $service->timeout, $certificate);
-        return self::result("$method " . secrets::masked($url), (array) $call);
+        $request = new http_request($method, rest_url::join($service->base_url, $path));
+        $request->add_header('Accept', 'application/json');
+        if (!in_array($method, ['GET', 'HEAD'], true)) {
+            $request->add_header('Content-Type', 'application/json');
+            $request->body = $body;
+        }
+        self::sign($request, $service);
+        $began = microtime(true);
+        $outcome = credentials::send($request, $service);
+        $isanswer = $outcome->kind === outcome::HTTP && in_array($outcome->error, [null, "HTTP $outcome->status"], true);
+        return self::result("$method " . secrets::masked($request->url), [
+            'error' => $isanswer ? '' : (string) $outcome->error,
+            'status' => $isanswer ? (int) $outcome->status : 0,
+            'milliseconds' => self::since($began),
+            'headers' => $outcome->headers,
+            'body' => (string) $outcome->body,
+        ]);
+    }
+
+    /**
+     * Adds the headers of Standard Webhooks: id, time and, with a signing secret, the signature.
+     *
+     * @param http_request $request
+     * @param \stdClass $service
+     */
+    private static function sign(http_request $request, \stdClass $service): void {
+        $id = 'test-' . uuid::v7();
+        $now = time();
+        $request->add_header('webhook-id', $id);
+        $request->add_header('webhook-timestamp', (string) $now);
+        $signature = signature::header($service, $id, $now, (string) $request->body);
+        if ($signature !== '') {
+            $request->add_header('webhook-signature', $signature);
+        }
     }
 
     /**
@@ -84,12 +118,11 @@ final class connection_test {
      * @return \stdClass
      */
     private static function soap(\stdClass $service): \stdClass {
-        $headers = in_array($service->auth_type, ['wsse', 'wssetext'], true) ? [] : credentials::headers($service);
         $began = microtime(true);
-        $operations = wsdl_operations::of_url($service->base_url, $headers);
+        $operations = wsdl_operations::of_url($service->base_url, $service);
         return self::result('GET ' . secrets::masked($service->base_url), [
             'status' => 200,
-            'milliseconds' => (int) round((microtime(true) - $began) * 1000),
+            'milliseconds' => self::since($began),
             'body' => get_string('wsdl_operations', 'local_integrationhub') . ': ' . implode(', ', $operations),
         ]);
     }
@@ -101,58 +134,35 @@ final class connection_test {
      * @return \stdClass
      */
     private static function amqp(\stdClass $service): \stdClass {
-        if (!class_exists(\AMQPConnection::class)) {
-            throw new \moodle_exception('error_amqpmissing', 'local_integrationhub');
-        }
-        $parts = amqp_service_url::parts($service->base_url);
-        $request = 'CONNECT ' . amqp_service_url::url(['pass' => ''] + $parts);
-        // Moodle's list of blocked hosts is for HTTP; what it blocks there is as unwelcome here.
-        $host = strpos($parts['host'], ':') === false ? $parts['host'] : "[{$parts['host']}]";
-        $security = new \core\files\curl_security_helper();
-        if ($security->url_is_blocked("https://$host/")) {
-            return self::result($request, ['error' => $security->get_blocked_url_string()]);
-        }
+        $target = amqp_target::parse($service->base_url);
+        $request = 'CONNECT ' . amqp_service_url::url(['pass' => ''] + amqp_service_url::parts($service->base_url));
         $began = microtime(true);
         $error = '';
         try {
-            $connection = new \AMQPConnection(self::login($parts, min(30, (int) $service->timeout)));
-            $connection->connect();
-            if ($parts['exchange'] !== '') {
+            $connection = amqp_helper::connect($target, (float) min(credentials::MAX_SECONDS, (int) $service->timeout));
+            if ($target->exchange !== '') {
                 $exchange = new \AMQPExchange(new \AMQPChannel($connection));
-                $exchange->setName($parts['exchange']);
+                $exchange->setName($target->exchange);
                 $exchange->setType('topic');
                 $exchange->setFlags(AMQP_PASSIVE);
                 $exchange->declareExchange();
             }
             $connection->disconnect();
-        } catch (\AMQPException $e) {
+        } catch (\AMQPException | refused_exception $e) {
             $error = $e->getMessage();
         }
-        $milliseconds = (int) round((microtime(true) - $began) * 1000);
         $body = $error === '' ? get_string('amqp_connected', 'local_integrationhub') : '';
-        return self::result($request, ['error' => $error, 'milliseconds' => $milliseconds, 'body' => $body]);
+        return self::result($request, ['error' => $error, 'milliseconds' => self::since($began), 'body' => $body]);
     }
 
     /**
-     * What the amqp extension wants to know.
+     * How long something took.
      *
-     * @param array $parts of the address
-     * @param int $timeout seconds
-     * @return array
+     * @param float $began
+     * @return int milliseconds
      */
-    private static function login(array $parts, int $timeout): array {
-        $login = [
-            'host' => $parts['host'],
-            'port' => $parts['port'],
-            'vhost' => $parts['vhost'],
-            'login' => $parts['user'],
-            'password' => $parts['pass'] === '' ? 'guest' : secrets::open($parts['pass']),
-        ];
-        $login += array_fill_keys(['connect_timeout', 'rpc_timeout', 'read_timeout', 'write_timeout'], $timeout);
-        if ($parts['tls']) {
-            $login += ['cacert' => openssl_get_cert_locations()['default_cert_file'], 'verify' => true];
-        }
-        return $login;
+    private static function since(float $began): int {
+        return (int) round((microtime(true) - $began) * 1000);
     }
 
     /**

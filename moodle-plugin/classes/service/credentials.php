@@ -16,85 +16,38 @@
 
 namespace local_integrationhub\service;
 
-use local_integrationhub\local\secrets;
+use local_integrationhub\local\gateway\http_request;
+use local_integrationhub\local\gateway\oauth;
+use local_integrationhub\local\gateway\outcome;
+use local_integrationhub\local\gateway\refused_exception;
+use local_integrationhub\local\gateway\secrets;
+use local_integrationhub\local\gateway\service_headers;
 
 /**
- * The headers by which a request proves who sends it, as the worker makes them.
+ * What a request of the pages needs to be one of a service's: its time-out, certificate and token, as the gateway has them.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 final class credentials {
-    /**
-     * The headers of a service.
-     *
-     * @param \stdClass $service
-     * @return array name => value
-     * @throws \moodle_exception when a secret cannot be decrypted or a token cannot be had
-     */
-    public static function headers(\stdClass $service): array {
-        $token = secrets::open((string) $service->auth_token);
-        if ($token === '') {
-            return [];
-        }
-        switch ($service->auth_type) {
-            case 'bearer':
-                return ['Authorization' => "Bearer $token"];
-            case 'apikey':
-                return [(string) $service->auth_header ?: 'X-API-Key' => $token];
-            case 'basic':
-                return ['Authorization' => 'Basic ' . base64_encode("$service->auth_user:$token")];
-            case 'oauth2':
-                return ['Authorization' => 'Bearer ' . self::fetch_token($service, $token)];
-        }
-        return [];
-    }
+    /** Longest wait in seconds, whatever the service's time-out: a person is waiting. */
+    public const MAX_SECONDS = 30;
 
     /**
-     * The headers of Standard Webhooks: id, time and, with a signing secret, the signature.
+     * Sends a request with them.
      *
+     * @param http_request $request
      * @param \stdClass $service
-     * @param string $id
-     * @param string $body exactly as it is sent
-     * @return array name => value
+     * @return outcome
+     * @throws refused_exception when it cannot be sent
      */
-    public static function signature(\stdClass $service, string $id, string $body): array {
-        $time = time();
-        $signatures = [];
-        foreach ([$service->signing_secret, $service->signing_secret_old] as $stored) {
-            if ((string) $stored !== '') {
-                $key = base64_decode(preg_replace('~^whsec_~', '', secrets::open($stored)));
-                $signatures[] = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$time.$body", $key, true));
-            }
+    public static function send(http_request $request, \stdClass $service): outcome {
+        $request->timeout = (float) min((int) $service->timeout, self::MAX_SECONDS);
+        $request->clientcert = secrets::open($service->client_cert ?? null, 'client certificate');
+        foreach (service_headers::authorization($service) as $name => $value) {
+            $request->add_header($name, $value);
         }
-        return ['webhook-id' => $id, 'webhook-timestamp' => (string) $time]
-            + ($signatures ? ['webhook-signature' => implode(' ', $signatures)] : []);
-    }
-
-    /**
-     * Fetches a token of client credentials.
-     *
-     * @param \stdClass $service
-     * @param string $secret
-     * @return string
-     */
-    private static function fetch_token(\stdClass $service, string $secret): string {
-        $fields = ['grant_type' => 'client_credentials'];
-        if ((string) $service->auth_scope !== '') {
-            $fields['scope'] = $service->auth_scope;
-        }
-        $headers = [
-            'Authorization' => 'Basic ' . base64_encode(rawurlencode($service->auth_user) . ':' . rawurlencode($secret)),
-            'Content-Type' => 'application/x-www-form-urlencoded',
-            'Accept' => 'application/json',
-        ];
-        $body = http_build_query($fields, '', '&');
-        $call = http_call::send('POST', (string) $service->auth_url, $headers, $body, (int) $service->timeout);
-        $token = json_decode($call->body)->access_token ?? null;
-        if ($call->error !== '' || !is_string($token)) {
-            throw new \moodle_exception('error_token', 'local_integrationhub', '', $call->error ?: "HTTP $call->status");
-        }
-        return $token;
+        return oauth::send($service, $request);
     }
 }

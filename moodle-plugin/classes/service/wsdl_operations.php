@@ -16,6 +16,12 @@
 
 namespace local_integrationhub\service;
 
+use local_integrationhub\local\gateway\http_client;
+use local_integrationhub\local\gateway\http_request;
+use local_integrationhub\local\gateway\outcome;
+use local_integrationhub\local\gateway\refused_exception;
+use local_integrationhub\local\gateway\rest_url;
+
 /**
  * The operations of a WSDL 1.1, for people to choose from; the worker reads WSDLs itself.
  *
@@ -33,15 +39,18 @@ final class wsdl_operations {
     /** Most documents that are read. */
     private const MAX_DOCUMENTS = 10;
 
+    /** Most bytes of one. */
+    private const MAX_BYTES = 2097152;
+
     /**
      * Fetches a WSDL and tells its operations.
      *
      * @param string $url
-     * @param array $headers name => value
+     * @param \stdClass|null $service whose credentials are sent along; null: none are
      * @return string[] sorted
      * @throws \moodle_exception when it cannot be had or read, or has none
      */
-    public static function of_url(string $url, array $headers = []): array {
+    public static function of_url(string $url, ?\stdClass $service = null): array {
         $origin = self::origin($url);
         $wait = [$url];
         $seen = [];
@@ -52,11 +61,7 @@ final class wsdl_operations {
                 continue;
             }
             $seen[$next] = true;
-            $call = http_call::send('GET', $next, $headers);
-            if ($call->error !== '' || $call->status !== 200) {
-                throw new \moodle_exception('error_wsdl_fetch', 'local_integrationhub', '', $call->error ?: "HTTP $call->status");
-            }
-            [$names, $imports] = self::of_text($call->body);
+            [$names, $imports] = self::of_text(self::fetch($next, $service));
             $operations = array_merge($operations, $names);
             foreach ($imports as $import) {
                 $wait[] = parse_url($import, PHP_URL_HOST) ? $import : self::resolve($next, $import);
@@ -68,6 +73,34 @@ final class wsdl_operations {
         $operations = array_unique($operations);
         sort($operations);
         return $operations;
+    }
+
+    /**
+     * Fetches a document, as the gateway sends all its requests.
+     *
+     * @param string $url
+     * @param \stdClass|null $service
+     * @return string
+     * @throws \moodle_exception when it cannot be had
+     */
+    private static function fetch(string $url, ?\stdClass $service): string {
+        try {
+            rest_url::require_base($url, 'the address of the WSDL');
+            $request = new http_request('GET', $url);
+            $request->timeout = 10.0;
+            $outcome = $service ? credentials::send($request, $service) : http_client::send($request);
+            $isgood = $outcome->kind === outcome::HTTP && $outcome->status === 200;
+            $fault = $isgood ? '' : (string) ($outcome->error ?? "HTTP $outcome->status");
+        } catch (refused_exception $e) {
+            $fault = $e->getMessage();
+        }
+        if ($fault === '' && strlen($outcome->body) > self::MAX_BYTES) {
+            $fault = get_string('error_answer_size', 'local_integrationhub');
+        }
+        if ($fault !== '') {
+            throw new \moodle_exception('error_wsdl_fetch', 'local_integrationhub', '', $fault);
+        }
+        return $outcome->body;
     }
 
     /**

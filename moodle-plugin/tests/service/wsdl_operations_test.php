@@ -16,10 +16,11 @@
 
 namespace local_integrationhub\service;
 
+use local_integrationhub\http_stub;
+
 defined('MOODLE_INTERNAL') || die();
 
-global $CFG;
-require_once($CFG->libdir . '/filelib.php');
+require_once(__DIR__ . '/../fixtures/http_stub.php');
 
 /**
  * The operations of WSDLs.
@@ -28,10 +29,43 @@ require_once($CFG->libdir . '/filelib.php');
  * @copyright  2026 Moodle Integration Hub contributors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  * @covers     \local_integrationhub\service\wsdl_operations
- * @covers     \local_integrationhub\service\http_call
+ * @covers     \local_integrationhub\service\credentials
  * @covers     \local_integrationhub\external\wsdl_operations
  */
 final class wsdl_operations_test extends \advanced_testcase {
+    /** @var http_stub|null */
+    private $stub = null;
+
+    protected function tearDown(): void {
+        if ($this->stub) {
+            $this->stub->stop();
+            $this->stub = null;
+        }
+        parent::tearDown();
+    }
+
+    /**
+     * Starts the service; the tests that need it are skipped without it.
+     */
+    private function start(): void {
+        if (!http_stub::is_there()) {
+            $this->markTestSkipped('MIH_TESTS does not name the folder of the tests');
+        }
+        $this->resetAfterTest();
+        http_stub::allow();
+        $this->stub = new http_stub();
+    }
+
+    /**
+     * The path of a document with this content.
+     *
+     * @param string $content
+     * @return string
+     */
+    private static function path(string $content): string {
+        return '200?body=' . rawurlencode(self::wsdl($content));
+    }
+
     /**
      * A WSDL.
      *
@@ -64,32 +98,55 @@ final class wsdl_operations_test extends \advanced_testcase {
     }
 
     public function test_imports_of_the_same_origin_are_read(): void {
-        $this->resetAfterTest();
+        $this->start();
         $operation = '<w:portType name="p"><w:operation name="%s"/></w:portType>';
-        $imports = '<w:import location="b.wsdl"/><w:import location="/c.wsdl"/><w:import location="https://elsewhere.example/d"/>';
-        // The last one that is named is given first.
-        \curl::mock_response(self::wsdl(sprintf($operation, 'C')));
-        \curl::mock_response(self::wsdl(sprintf($operation, 'B')));
-        \curl::mock_response(self::wsdl($imports . sprintf($operation, 'A')));
-        $this->assertSame(['A', 'B', 'C'], wsdl_operations::of_url('https://www.example.com/a/a.wsdl'));
+        $imports = '<w:import location="' . self::path(sprintf($operation, 'B')) . '"/><w:import location="/status/'
+            . self::path(sprintf($operation, 'C')) . '"/><w:import location="https://elsewhere.example/d"/>';
+        $url = $this->stub->url . '/status/' . self::path($imports . sprintf($operation, 'A'));
+        $this->assertSame(['A', 'B', 'C'], wsdl_operations::of_url($url));
+        $this->assertCount(3, $this->stub->record());
     }
 
     public function test_a_wsdl_without_operations(): void {
-        $this->resetAfterTest();
-        \curl::mock_response(self::wsdl(''));
+        $this->start();
         $this->expectExceptionMessage(get_string('error_wsdl_empty', 'local_integrationhub'));
-        wsdl_operations::of_url('https://www.example.com/a.wsdl');
+        wsdl_operations::of_url($this->stub->url . '/status/' . self::path(''));
+    }
+
+    public function test_what_cannot_be_had(): void {
+        $this->start();
+        $faults = ['/status/201' => 'HTTP 201', '/status/302' => 'HTTP 302', '/huge?bytes=2097153' => 'too large'];
+        foreach ($faults as $path => $fault) {
+            try {
+                wsdl_operations::of_url($this->stub->url . $path);
+                $this->fail("taken: $path");
+            } catch (\moodle_exception $e) {
+                $this->assertStringContainsString($fault, $e->getMessage());
+            }
+        }
+        set_config('allownetworks', '', 'local_integrationhub');
+        $before = count($this->stub->record());
+        $function = \local_integrationhub\external\wsdl_operations::class;
+        $this->setAdminUser();
+        $answer = $function::execute($this->stub->url . '/status/' . self::path(''));
+        $this->assertStringContainsString('refused by the network guard', $answer['error']);
+        $this->assertCount($before, $this->stub->record());
     }
 
     public function test_the_function_of_the_pages(): void {
-        $this->resetAfterTest();
+        $this->start();
         $this->setAdminUser();
         $function = \local_integrationhub\external\wsdl_operations::class;
         $this->assertSame(['operations' => []], array_intersect_key($function::execute('ftp://h'), ['operations' => 1]));
         $this->assertStringContainsString('http://', $function::execute('ftp://h')['error']);
-        $id = registry::create_service((object) ['name' => 'erp', 'type' => 'soap', 'base_url' => 'https://www.example.com/?wsdl']);
-        \curl::mock_response(self::wsdl('<w:portType name="p"><w:operation name="Make"/></w:portType>'));
+        $url = $this->stub->url . '/status/' . self::path('<w:portType name="p"><w:operation name="Make"/></w:portType>');
+        $id = registry::create_service((object) ['name' => 'erp', 'type' => 'soap', 'base_url' => $url, 'auth_type' => 'bearer',
+            'auth_token' => 'TOKEN']);
         $this->assertSame(['error' => '', 'operations' => ['Make']], $function::execute('', $id));
+        $function::execute("$url&", $id);
+        [$own, $other] = array_column($this->stub->record(), 'headers');
+        $this->assertSame('Bearer TOKEN', $own['authorization']);
+        $this->assertArrayNotHasKey('authorization', $other, 'a token goes to the address of its service only');
         $this->setUser($this->getDataGenerator()->create_user());
         $this->expectException(\required_capability_exception::class);
         $function::execute('https://www.example.com/');

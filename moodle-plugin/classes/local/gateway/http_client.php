@@ -59,6 +59,9 @@ final class http_client {
     /** @var string|null the Retry-After header */
     private $retryafter = null;
 
+    /** @var string[] headers of the answer, name => value */
+    private $headers = [];
+
     /**
      * Sends a request.
      *
@@ -132,6 +135,7 @@ final class http_client {
             return new outcome($kind, 0, null, self::curl_error($errno, $request, $words));
         }
         $outcome = new outcome(outcome::HTTP, $status, $this->body, $status >= 200 && $status <= 299 ? null : "HTTP $status");
+        $outcome->headers = $this->headers;
         $outcome->retryafter = $this->retryafter === null ? null : verdict::retry_after($this->retryafter, time());
         return $outcome;
     }
@@ -304,6 +308,12 @@ final class http_client {
     public function on_header($curl, string $line): int {
         if (strncasecmp($line, 'Retry-After:', 12) === 0) {
             $this->retryafter = substr($line, 12);
+        }
+        if (strncmp($line, 'HTTP/', 5) === 0) {
+            $this->headers = [];
+        } else if (strpos($line, ':') !== false) {
+            [$name, $value] = explode(':', $line, 2);
+            $this->headers[trim($name)] = trim($value);
         }
         return strlen($line);
     }

@@ -86,6 +86,9 @@ final class outcome {
     /** @var int|null seconds that the service asks to wait */
     public $retryafter = null;
 
+    /** @var string[] headers of an HTTP answer, name => value */
+    public $headers = [];
+
     /**
      * Constructor.
      *
