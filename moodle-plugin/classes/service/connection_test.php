@@ -61,7 +61,7 @@ final class connection_test {
             }
             return $service->type === 'soap' ? self::soap($service) : self::rest($service, $method, $path, $body);
         } catch (\moodle_exception | refused_exception $e) {
-            return self::result('', ['error' => $e->getMessage()]);
+            return self::result($service, '', ['error' => $e->getMessage()]);
         }
     }
 
@@ -85,13 +85,13 @@ final class connection_test {
         $began = microtime(true);
         $outcome = credentials::send($request, $service);
         $isanswer = $outcome->kind === outcome::HTTP && in_array($outcome->error, [null, "HTTP $outcome->status"], true);
-        return self::result("$method " . secrets::masked($request->url), [
+        return self::result($service, "$method " . secrets::masked($request->url), [
             'error' => $isanswer ? '' : (string) $outcome->error,
             'status' => $isanswer ? (int) $outcome->status : 0,
             'milliseconds' => self::since($began),
             'headers' => $outcome->headers,
             'body' => (string) $outcome->body,
-        ]);
+        ], $request);
     }
 
     /**
@@ -120,7 +120,7 @@ final class connection_test {
     private static function soap(\stdClass $service): \stdClass {
         $began = microtime(true);
         $operations = wsdl_operations::of_url($service->base_url, $service);
-        return self::result('GET ' . secrets::masked($service->base_url), [
+        return self::result($service, 'GET ' . secrets::masked($service->base_url), [
             'status' => 200,
             'milliseconds' => self::since($began),
             'body' => get_string('wsdl_operations', 'local_integrationhub') . ': ' . implode(', ', $operations),
@@ -149,10 +149,11 @@ final class connection_test {
             }
             $connection->disconnect();
         } catch (\AMQPException | refused_exception $e) {
-            $error = $e->getMessage();
+            $password = $target->broker->password;
+            $error = str_replace(array_filter([$password, rawurlencode($password)]), '***', $e->getMessage());
         }
         $body = $error === '' ? get_string('amqp_connected', 'local_integrationhub') : '';
-        return self::result($request, ['error' => $error, 'milliseconds' => self::since($began), 'body' => $body]);
+        return self::result($service, $request, ['error' => $error, 'milliseconds' => self::since($began), 'body' => $body]);
     }
 
     /**
@@ -166,17 +167,29 @@ final class connection_test {
     }
 
     /**
-     * A result with all its parts.
+     * A result with all its parts, and without the secrets that the answer may repeat.
      *
-     * @param string $request what was tried, without secrets
+     * @param \stdClass $service
+     * @param string $what was tried
      * @param array $call
+     * @param http_request|null $request that was sent
      * @return \stdClass
      */
-    private static function result(string $request, array $call): \stdClass {
+    private static function result(\stdClass $service, string $what, array $call, ?http_request $request = null): \stdClass {
         $call += ['error' => '', 'status' => 0, 'milliseconds' => 0, 'headers' => [], 'body' => ''];
         $call['success'] = $call['error'] === '' && ($call['status'] === 0 || intdiv($call['status'], 100) === 2);
-        $call['request'] = $request;
-        $body = fix_utf8($call['body']);
+        $masked = function (string $text) use ($service, $request): string {
+            return fix_utf8(credentials::mask($text, $service, $request));
+        };
+        $call['request'] = $masked($what);
+        $call['error'] = $masked($call['error']);
+        $headers = [];
+        foreach ($call['headers'] as $name => $value) {
+            $headers[$masked((string) $name)] = $masked($value);
+        }
+        $call['headers'] = $headers;
+        // Before it is cut: half a secret would not be found.
+        $body = $masked($call['body']);
         $call['body'] = \core_text::substr($body, 0, self::EXCERPT);
         $call['more'] = strlen($call['body']) < strlen($body);
         return (object) $call;

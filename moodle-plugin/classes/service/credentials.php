@@ -50,4 +50,54 @@ final class credentials {
         }
         return oauth::send($service, $request);
     }
+
+    /**
+     * Takes the service's secrets out of a text, which may repeat what was sent, plain or as JSON, HTML or a URL has it.
+     *
+     * @param string $text
+     * @param \stdClass $service
+     * @param http_request|null $request that was sent
+     * @return string
+     */
+    public static function mask(string $text, \stdClass $service, ?http_request $request = null): string {
+        $found = [];
+        foreach (self::sent($service, $request) as $secret) {
+            $json = substr(json_encode($secret, JSON_INVALID_UTF8_SUBSTITUTE), 1, -1);
+            $plainjson = substr(json_encode($secret, JSON_INVALID_UTF8_SUBSTITUTE | JSON_UNESCAPED_SLASHES), 1, -1);
+            array_push($found, $secret, $json, $plainjson, s($secret), rawurlencode($secret), urlencode($secret));
+            $found[] = base64_encode($secret);
+        }
+        // The longest first: one may be a part of another.
+        usort($found, function (string $a, string $b): int {
+            return strlen($b) <=> strlen($a);
+        });
+        return secrets::mask(str_replace($found, '***', $text), $service);
+    }
+
+    /**
+     * What must not be shown.
+     *
+     * @param \stdClass $service
+     * @param http_request|null $request
+     * @return string[]
+     */
+    private static function sent(\stdClass $service, ?http_request $request): array {
+        $found = [];
+        foreach (['auth_token', 'signing_secret', 'signing_secret_old', 'hmac_secret', 'client_cert'] as $name) {
+            try {
+                $found[] = secrets::open($service->$name ?? null, $name);
+            } catch (refused_exception $e) {
+                continue;
+            }
+        }
+        foreach ($request->headers ?? [] as $name => $value) {
+            if ($name === 'Authorization') {
+                $found[] = preg_replace('~^(Basic|Bearer) ~', '', $value);
+            }
+        }
+        // What is shorter would be found everywhere.
+        return array_filter($found, function (string $secret): bool {
+            return strlen($secret) >= 4;
+        });
+    }
 }

@@ -100,7 +100,7 @@ final class wsdl_operations {
         if ($fault !== '') {
             throw new \moodle_exception('error_wsdl_fetch', 'local_integrationhub', '', $fault);
         }
-        return $outcome->body;
+        return $service ? credentials::mask($outcome->body, $service, $request) : $outcome->body;
     }
 
     /**

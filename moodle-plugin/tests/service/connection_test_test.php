@@ -169,6 +169,35 @@ final class connection_test_test extends \advanced_testcase {
         $this->assertArrayNotHasKey('webhook-signature', $this->stub->record()[1]['headers']);
     }
 
+    public function test_secrets_that_are_repeated_are_not_shown(): void {
+        $secret = 'whsec_' . base64_encode(str_repeat('s', 24));
+        $token = 'TO/KEN"+';
+        $pair = base64_encode("u:$token");
+        $path = '/' . rawurlencode($token) . '?location=' . rawurlencode("$token $pair") . '&body='
+            . rawurlencode(str_repeat('x', 4090) . json_encode([$token, $secret, $pair]) . $token);
+        $service = $this->service(['base_url' => $this->stub->url . '/status/200', 'auth_type' => 'basic', 'auth_user' => 'u',
+            'auth_token' => \core\encryption::encrypt($token), 'signing_secret' => $secret]);
+        $result = connection_test::run($service, 'GET', $path);
+        $this->assertSame([200, '*** ***'], [$result->status, $result->headers['location'] ?? $result->headers['Location']]);
+        $this->assertStringContainsString('["***"', $result->body);
+        $forms = [$token, rawurlencode($token), base64_encode($token), substr(json_encode($token), 1, -1), $secret, $pair];
+        $service->base_url = 'http://127.0.0.1:9/' . rawurlencode($token);
+        foreach ([$result, connection_test::run($service)] as $result) {
+            $shown = implode(' ', array_merge([$result->request, $result->error, $result->body], $result->headers));
+            foreach ($forms as $form) {
+                $this->assertStringNotContainsString($form, $shown);
+            }
+        }
+        $service = $this->service(['auth_type' => 'oauth2', 'auth_user' => 'client', 'auth_token' => 'SECRET',
+            'auth_url' => $this->stub->url . '/token']);
+        $this->assertStringContainsString('"Bearer ***"', connection_test::run($service)->body);
+        $wsdl = '<portType><operation name="SECRET"/></portType>';
+        $wsdl = "<definitions xmlns=\"http://schemas.xmlsoap.org/wsdl/\">$wsdl</definitions>";
+        $service = $this->service(['type' => 'soap', 'auth_type' => 'bearer', 'auth_token' => 'SECRET',
+            'base_url' => $this->stub->url . '/status/200?body=' . rawurlencode($wsdl)]);
+        $this->assertSame('Operations: ***', connection_test::run($service)->body);
+    }
+
     public function test_what_is_shown(): void {
         global $PAGE;
         $PAGE->set_url('/');
@@ -177,7 +206,7 @@ final class connection_test_test extends \advanced_testcase {
         $result = connection_test::run($service);
         $this->assertStringStartsWith(str_repeat('é', 1000), $result->body);
         $this->assertFalse($result->more);
-        $result = connection_test::run($this->service(['base_url' => $this->stub->url . '/huge?bytes=5000']));
+        $result = connection_test::run($this->service(['base_url' => $this->stub->url . '/huge']), 'GET', '?bytes=5000');
         $this->assertTrue($result->more);
         $this->assertSame(4096, \core_text::strlen($result->body));
         $page = new \local_integrationhub\output\connection_result($result);
