@@ -42,7 +42,7 @@ class test_result extends external_api {
      */
     public static function execute_parameters() {
         return new external_function_parameters([
-            'messageid' => new external_value(PARAM_RAW, 'Message that test_send gave'),
+            'messageid' => new external_value(PARAM_RAW, 'What test_send gave'),
             'ruleid' => new external_value(PARAM_INT, 'Rule'),
         ]);
     }
@@ -60,7 +60,7 @@ class test_result extends external_api {
         self::validate_context($context);
         require_capability(page::MANAGE, $context);
         \core\session\manager::write_close();
-        $result = sender::result($values['messageid'], $values['ruleid']);
+        $result = sender::result(sender::unseal($values['messageid'], $values['ruleid']), $values['ruleid']);
         $none = ['success' => false, 'status' => 0, 'milliseconds' => 0, 'error' => '', 'response' => '', 'call' => ''];
         return ['isknown' => $result !== null] + ($result ? (array) $result : $none);
     }

@@ -57,7 +57,8 @@ class test_send extends external_api {
         require_capability(page::MANAGE, $context);
         \core\session\manager::write_close();
         try {
-            return ['messageid' => (new sender())->send($values['ruleid']), 'error' => ''];
+            $messageid = (new sender())->send($values['ruleid']);
+            return ['messageid' => sender::seal($messageid, $values['ruleid']), 'error' => ''];
         } catch (\moodle_exception $e) {
             return ['messageid' => '', 'error' => $e->getMessage()];
         }
@@ -70,7 +71,7 @@ class test_send extends external_api {
      */
     public static function execute_returns() {
         return new external_single_structure([
-            'messageid' => new external_value(PARAM_RAW, 'Id of the message; empty: it was not sent'),
+            'messageid' => new external_value(PARAM_RAW, 'What test_result is asked with; empty: it was not sent'),
             'error' => new external_value(PARAM_RAW, 'Why it was not sent'),
         ]);
     }

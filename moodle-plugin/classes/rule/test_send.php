@@ -37,6 +37,9 @@ final class test_send {
     /** More attempts than any service allows after its own retries. */
     private const LONGRETRIES = 20;
 
+    /** What a sealed id begins with. */
+    private const SEAL = 'local_integrationhub test';
+
     /** @var broker */
     private $broker;
 
@@ -79,7 +82,39 @@ final class test_send {
     }
 
     /**
-     * What became of it.
+     * What the browser asks for the result with: nobody else can make one for a message that was no test.
+     *
+     * @param string $messageid
+     * @param int $ruleid
+     * @return string
+     */
+    public static function seal(string $messageid, int $ruleid): string {
+        return \core\encryption::encrypt(self::SEAL . " $ruleid $messageid");
+    }
+
+    /**
+     * The message of a test.
+     *
+     * @param string $sealed
+     * @param int $ruleid
+     * @return string id
+     * @throws \moodle_exception when it is none
+     */
+    public static function unseal(string $sealed, int $ruleid): string {
+        try {
+            $text = $sealed === '' ? '' : \core\encryption::decrypt($sealed);
+        } catch (\Exception $e) {
+            $text = '';
+        }
+        $beginning = self::SEAL . " $ruleid ";
+        if (strncmp($text, $beginning, strlen($beginning)) !== 0) {
+            throw new \moodle_exception('error_test_unknown', 'local_integrationhub');
+        }
+        return substr($text, strlen($beginning));
+    }
+
+    /**
+     * What became of it; the dead letter of one that failed is thrown away, so the message must have been a test.
      *
      * @param string $messageid
      * @param int $ruleid

@@ -304,6 +304,7 @@ $string['error_test_no_worker'] = 'No worker process has been seen in the last m
 $string['error_test_rule_disabled'] = 'The rule is disabled; save it enabled first.';
 $string['error_test_service_disabled'] = 'The service is disabled.';
 $string['error_test_service_paused'] = 'The service is paused.';
+$string['error_test_unknown'] = 'This was no test of this rule.';
 $string['error_token_bytes'] = 'The token holds control characters.';
 $string['error_too_long'] = '{$a->name} is longer than {$a->max} characters.';
 $string['error_too_many_letters'] = 'These have to be asked for one by one, and there are more than {$a}. Search for fewer, or by service, rule, event, reason and dates only.';

@@ -304,6 +304,7 @@ $string['error_test_no_worker'] = 'No se ha visto ningún proceso de entrega en 
 $string['error_test_rule_disabled'] = 'La regla está deshabilitada; guárdela habilitada primero.';
 $string['error_test_service_disabled'] = 'El servicio está deshabilitado.';
 $string['error_test_service_paused'] = 'El servicio está en pausa.';
+$string['error_test_unknown'] = 'Esto no fue una prueba de esta regla.';
 $string['error_token_bytes'] = 'El token contiene caracteres de control.';
 $string['error_too_long'] = '{$a->name} tiene más de {$a->max} caracteres.';
 $string['error_too_many_letters'] = 'Estos hay que pedirlos uno a uno, y son más de {$a}. Busque menos, o solo por servicio, regla, evento, motivo y fechas.';

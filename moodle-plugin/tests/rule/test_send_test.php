@@ -107,12 +107,12 @@ final class test_send_test extends \advanced_testcase {
     public function test_the_answer_comes_from_the_log_and_a_failure_leaves_no_dead_letter(): void {
         global $DB;
         $id = (int) $this->rule->id;
-        $this->assertFalse(test_result::execute('m', $id)['isknown']);
+        $this->assertFalse(test_result::execute(test_send::seal('m', $id), $id)['isknown']);
         $row = ['serviceid' => $this->rule->serviceid, 'ruleid' => $id, 'messageid' => 'm', 'endpoint' => 'https://h/',
             'http_status' => 200,
             'latency_ms' => 12, 'success' => 1, 'http_method' => 'PUT'];
         $DB->insert_record('local_integrationhub_log', (object) $row);
-        $result = test_result::execute('m', $id);
+        $result = test_result::execute(test_send::seal('m', $id), $id);
         $expected = ['isknown' => true, 'success' => true, 'status' => 200, 'milliseconds' => 12, 'error' => '', 'response' => '',
             'call' => 'PUT https://h/'];
         $this->assertSame($expected, $result);
@@ -120,16 +120,35 @@ final class test_send_test extends \advanced_testcase {
 
         $DB->insert_record('local_integrationhub_log', (object) (['messageid' => 'n', 'success' => 0,
             'http_status' => 500] + $row));
-        $this->assertFalse(test_result::execute('n', $id)['isknown'], 'its dead letter is not there yet');
+        $this->assertFalse(test_result::execute(test_send::seal('n', $id), $id)['isknown'], 'its dead letter is not there yet');
         $DB->insert_record('local_integrationhub_dlq', (object) ['eventname' => 'e', 'serviceid' => $this->rule->serviceid,
             'ruleid' => $id,
             'messageid' => 'n', 'error_message' => 'HTTP 500', 'http_status' => 500, 'response' => 'broken', 'state' => 'dead']);
         foreach ([1, 2] as $ignored) {
-            $result = test_result::execute('n', $id);
+            $result = test_result::execute(test_send::seal('n', $id), $id);
             $this->assertSame([false, 500, 'HTTP 500', 'broken'], [$result['success'], $result['status'], $result['error'],
                 $result['response']]);
             $this->assertSame(1, $DB->count_records(replays::TABLE, ['action' => 'discard', 'messageid' => 'n']));
         }
+    }
+
+    public function test_only_letters_of_tests_are_thrown_away(): void {
+        global $DB;
+        $id = (int) $this->rule->id;
+        $DB->insert_record('local_integrationhub_dlq', (object) ['eventname' => 'e', 'serviceid' => $this->rule->serviceid,
+            'ruleid' => $id, 'messageid' => 'real', 'state' => 'dead']);
+        $others = ['', 'real', test_send::seal('real', $id + 1), \core\encryption::encrypt("$id real"), 'sodium:x', 'sodium:AAAA'];
+        foreach ($others as $sealed) {
+            try {
+                test_result::execute($sealed, $id);
+                $this->fail("taken: $sealed");
+            } catch (\moodle_exception $e) {
+                $this->assertSame('error_test_unknown', $e->errorcode);
+            }
+        }
+        $this->assertSame(0, $DB->count_records(replays::TABLE));
+        test_result::execute(test_send::seal('real', $id), $id);
+        $this->assertSame(1, $DB->count_records(replays::TABLE));
     }
 
     public function test_only_who_may_manage_sends(): void {
