@@ -48,7 +48,7 @@ void attempt_log(const struct attempt *a)
     bool success = a->verdict.kind == VERDICT_DELIVERED;
     int64_t now_s = timing_unix_s();
 
-    if (!requestlog_wants(log, success, now_s))
+    if (!requestlog_wants(log, success && !job->test, now_s))
         return;
     requestlog_add(log, &(struct logged_request){
                             .service_id = job->lane->service_id,

@@ -52,6 +52,7 @@ static int take_headers(struct job *job, const struct bus_headers *headers)
         job->only_rule = *rule ? NO_RULE : 0;
     job->first_s = within(bus_header_number(headers, "x-mih-first", 0), INT64_MAX);
     job->attempts = within(bus_header_number(headers, "x-mih-attempt", 0), MAX_ATTEMPTS);
+    job->test = bus_header_number(headers, "x-mih-test", 0) > 0;
     return replayed_take(headers, &job->replayed);
 }
 

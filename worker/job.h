@@ -48,6 +48,7 @@ struct job {
     int64_t returns;            /* how often the broker has counted it as returned to its queue */
     bool returned;              /* the broker gives it away once more */
     bool flagged;               /* that, or republished: may have been delivered before */
+    bool test;                  /* somebody looks at the log for what becomes of it */
     struct suspect_key suspect; /* zero: not written down */
 
     bool parsed;

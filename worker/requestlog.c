@@ -250,11 +250,11 @@ void requestlog_set_rate(struct requestlog *l, int64_t rate)
         l->rate = rate;
 }
 
-bool requestlog_wants(struct requestlog *l, bool success, int64_t now_s)
+bool requestlog_wants(struct requestlog *l, bool sampled, int64_t now_s)
 {
     if (!l)
         return false;
-    if (!success)
+    if (!sampled)
         return true;
     if (l->second != now_s) {
         l->second = now_s;

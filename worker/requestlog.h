@@ -1,7 +1,7 @@
 /*
  * Recent requests, for the log that administrators read: the table log. Those that failed are all
- * written; of those that succeeded each process writes a number in each second and leaves the
- * others out. What the log holds is purged by number (stattidy.h).
+ * written, and those of tests; of the others each process writes a number in each second and leaves
+ * the rest out. What the log holds is purged by number (stattidy.h).
  *
  * Written on the store's thread, every second. No delivery ever waits for it: while the database is
  * away the newest are kept, in bounded number and memory, and the oldest are left out, counted and
@@ -55,9 +55,9 @@ int requestlog_new(struct event_base *base, struct store *store, int64_t rate,
 /* In each, NULL logs nothing. */
 void requestlog_set_rate(struct requestlog *l, int64_t rate);
 
-/* Whether a request that ended so is to be added; each true answer for a success is one of its
- * second. */
-bool requestlog_wants(struct requestlog *l, bool success, int64_t now_s);
+/* Whether a request is to be added: always, unless it is one of those of which a number is enough.
+ * Each true answer for one of these is one of its second. */
+bool requestlog_wants(struct requestlog *l, bool sampled, int64_t now_s);
 
 /* Copies it. */
 void requestlog_add(struct requestlog *l, const struct logged_request *request);

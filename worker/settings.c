@@ -259,7 +259,7 @@ static const struct conf_setting settings[] = {
     {"statistics", "log_rate", CONF_NUMBER, FIELD(statistics_log_rate), .fallback = "10", .min = 0,
      .max = 100000, .reloadable = true,
      .help = "Most requests that succeeded which a process writes to the log in a second; those "
-             "that failed are all written."},
+             "that failed or were sent as a test are all written."},
     {"statistics", "max_log_entries", CONF_NUMBER, FIELD(statistics_max_log_entries),
      .fallback = "500", .min = 0, .max = 100000000, .reloadable = true,
      .help = "Requests kept in the log, 0 for all, in a database without Moodle; otherwise the "

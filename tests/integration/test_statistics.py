@@ -1,9 +1,11 @@
 """What the fleet counts, beside what the receiver, the broker and the test itself count."""
 import collections
+import json
 import os
 import random
 import signal
 import time
+import uuid
 
 import fleet
 import guard
@@ -391,6 +393,22 @@ class Log(Case):
         self.assertTrue(row[9].startswith("\\mod_forum\\event\\"))
         self.assertEqual(0, self.rows(hub, "endpoint LIKE '%secret%' OR endpoint = '' OR latency_ms IS NULL"))
         self.assertEqual(self.rows(hub, "success = 1"), self.rows(hub, "outcome = 'delivered' AND error_message IS NULL"))
+
+    def test_what_somebody_waits_for_is_there_when_nothing_else_is(self):
+        """A test of a rule is logged at a rate of none; other requests that succeed are not."""
+        hub = self.hub(settings=often({"statistics": {"log_rate": 0, "max_log_entries": 0}}), processes=1)
+        service = hub.service()
+        rule = hub.rule(service, VIEWED)
+        hub.start()
+        ids = [str(uuid.uuid4()) for _ in range(3)]
+        for message, headers in zip(ids, ([], ["x-mih-test:=1", "x-mih-attempt:=20"], [])):
+            answer = hub.rabbit.raw(f"{hub.fleet.namespace}.redeliver", str(service), json.dumps({"eventname": VIEWED}), type=VIEWED, id=message,
+                                    headers=[f"x-mih-rule={rule}", *headers])
+            self.assertFalse(answer["returned"])
+        hub.wait_delivered(3)
+        wait_until(lambda: self.rows(hub) > 0, 20, "the test in the log")
+        self.assertEqual([[ids[1], "1", "21"]],
+                         hub.database.query("SELECT messageid, success, attempt_count FROM mdl_local_integrationhub_log"))
 
     def test_it_keeps_its_newest_entries(self):
         """A hundred, as the settings say, or forty, as Moodle's say."""

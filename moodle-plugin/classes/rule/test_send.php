@@ -71,7 +71,8 @@ final class test_send {
             throw new \moodle_exception("error_test_$why", 'local_integrationhub');
         }
         $message = new message($rule->eventname, self::event($rule)->json, time(), true);
-        $message->headers = ['x-mih-attempt' => (int) $service->max_retries + self::LONGRETRIES];
+        // The header x-mih-test has it in the log however much else is sent.
+        $message->headers = ['x-mih-attempt' => (int) $service->max_retries + self::LONGRETRIES, 'x-mih-test' => 1];
         $receipt = $this->broker->redeliver($message, (int) $service->id, (int) $rule->id);
         if ($receipt->error !== null) {
             throw new \moodle_exception('error_connect', 'local_integrationhub', '', $receipt->error);

@@ -87,6 +87,7 @@ final class test_send_test extends \advanced_testcase {
         [$message] = $broker->published;
         $this->assertEquals($course->id, json_decode($message->body)->courseid);
         $this->assertGreaterThan(15, $message->headers['x-mih-attempt']);
+        $this->assertSame(1, $message->headers['x-mih-test'], 'its row of the log is always written');
         $broker->unroutable = ['\core\event\course_viewed'];
         $this->assertSame('error_returned', $this->refusal($broker));
         $broker->error = 'away';
