@@ -22,7 +22,9 @@ use local_integrationhub\rule\registry as rules;
  * A dead letter of version 2.0.0: it is a row and nothing else, for no broker has it.
  *
  * Sent again, its final payload goes to the workers as it is, by the rule that made it; the row then follows the new message.
- * A letter that no enabled rule can send stays as it was.
+ * A letter that no enabled rule can send stays as it was. Of two requests for one letter the row decides which gets it. The
+ * message's id comes of the letter, so it is the same each time: where it is not known whether the broker has a message,
+ * sending it again cannot make a second one of it.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors
@@ -36,13 +38,24 @@ final class old_letter {
     private const MAXDEPTH = 32;
 
     /**
-     * Whether a row is one.
+     * Whether a row is one that can be sent: the worker fleet has not written it.
      *
      * @param \stdClass $letter
      * @return bool
      */
     public static function is_one(\stdClass $letter): bool {
-        return (string) $letter->messageid === '' && !$letter->timemodified && $letter->state === 'dead';
+        $isown = (string) $letter->messageid === '' || $letter->messageid === self::id($letter);
+        return $isown && !$letter->timemodified && $letter->state === 'dead';
+    }
+
+    /**
+     * The id of a letter's message.
+     *
+     * @param \stdClass $letter
+     * @return string
+     */
+    private static function id(\stdClass $letter): string {
+        return uuid::derived((int) $letter->timecreated, config::site_id() . " dead letter $letter->id");
     }
 
     /**
@@ -74,19 +87,22 @@ final class old_letter {
         if (!$rule) {
             return false;
         }
-        $message = new message($letter->eventname, self::body($letter), (int) $letter->timecreated, true);
+        $id = self::id($letter);
+        // The workers may be done with it before we are: the row has its new name first.
+        if (!self::claim($letter, $replayid, ['state' => 'replayed', 'messageid' => $id, 'ruleid' => $rule->id])) {
+            return false;
+        }
+        $message = new message($letter->eventname, self::body($letter), (int) $letter->timecreated, true, $id);
+        $message->republished = $letter->messageid === $id;
         $message->headers = [
             'x-mih-replay' => $replayid, 'x-mih-mode' => 'sent', 'x-mih-rendered' => (string) $letter->payload,
         ];
-        // The workers may be done with it before we are: the row has its new name first.
-        $new = ['id' => $letter->id, 'messageid' => $message->id, 'ruleid' => $rule->id, 'replayid' => $replayid,
-            'state' => 'replayed', 'timemodified' => time()];
-        $DB->update_record(self::TABLE, (object) $new);
         $receipt = $broker->redeliver($message, (int) $letter->serviceid, (int) $rule->id);
-        if (isset($receipt->safe[$message->id])) {
+        if (isset($receipt->safe[$id])) {
             return true;
         }
-        $DB->update_record(self::TABLE, $letter);
+        $set = '} SET state = ?, timemodified = 0 WHERE id = ? AND replayid = ? AND state = ?';
+        $DB->execute('UPDATE {' . self::TABLE . $set, ['dead', $letter->id, $replayid, 'replayed']);
         return false;
     }
 
@@ -95,11 +111,28 @@ final class old_letter {
      *
      * @param \stdClass $letter
      * @param int $replayid the request
+     * @return bool whether it was still there
      */
-    public static function discard(\stdClass $letter, int $replayid): void {
+    public static function discard(\stdClass $letter, int $replayid): bool {
+        return self::claim($letter, $replayid, ['state' => 'discarded']);
+    }
+
+    /**
+     * Gives a letter that is still dead to a request: of several, one gets it.
+     *
+     * @param \stdClass $letter
+     * @param int $replayid the request
+     * @param array $values new values of the row
+     * @return bool whether this request has it
+     */
+    private static function claim(\stdClass $letter, int $replayid, array $values): bool {
         global $DB;
-        $new = ['id' => $letter->id, 'state' => 'discarded', 'replayid' => $replayid, 'timemodified' => time()];
-        $DB->update_record(self::TABLE, (object) $new);
+        $values += ['replayid' => $replayid, 'timemodified' => time()];
+        $sql = 'UPDATE {' . self::TABLE . '} SET ' . implode(' = ?, ', array_keys($values)) . " = ?
+                 WHERE id = ? AND state = 'dead' AND timemodified = 0 AND COALESCE(messageid, '') IN (?, ?)";
+        $DB->execute($sql, array_merge(array_values($values), [$letter->id, '', self::id($letter)]));
+        $found = $DB->get_record(self::TABLE, ['id' => $letter->id], 'replayid, timemodified');
+        return $found && (int) $found->replayid === $replayid && $found->timemodified;
     }
 
     /**

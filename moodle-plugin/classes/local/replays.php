@@ -91,12 +91,8 @@ final class replays {
         $columns = ['serviceid' => $letter->serviceid, 'eventname' => $letter->eventname, 'state' => 'done', 'matched' => 1,
             'timestarted' => time(), 'timeended' => time()];
         $id = self::add($action, $columns, [], $name);
-        $done = true;
-        if ($action === 'discard') {
-            old_letter::discard($letter, $id);
-        } else {
-            $done = old_letter::send($letter, $id, amqp_broker::instance());
-        }
+        $done = $action === 'discard'
+            ? old_letter::discard($letter, $id) : old_letter::send($letter, $id, amqp_broker::instance());
         $end = $done ? ['moved' => 1] : ['state' => 'failed', 'error' => get_string('letter_not_taken', 'local_integrationhub')];
         $DB->update_record(self::TABLE, (object) (['id' => $id] + $end));
         return $done;
@@ -123,7 +119,9 @@ final class replays {
             return self::request_chosen($action, array_keys($ids), $options);
         }
         $number = $DB->count_records_sql("SELECT COUNT(*) $from", $parameters);
-        $old = "SELECT d.id, d.id AS same $from AND d.messageid IS NULL AND d.timemodified = 0 ORDER BY d.id";
+        // One that has been asked for before and is as it was has its message's id already.
+        $isold = "d.timemodified = 0 AND d.state = 'dead' AND (d.messageid IS NULL OR d.replayid IS NOT NULL)";
+        $old = "SELECT d.id, d.id AS same $from AND $isold ORDER BY d.id";
         $old = $DB->get_records_sql_menu($old, $parameters, 0, self::MAXSINGLE + 1);
         self::add($action, $filter->columns(), $options, self::text((object) $filter->columns()));
         return $number - count($old) + ($old ? self::request_chosen($action, array_keys($old), $options) : 0);

@@ -178,18 +178,28 @@ final class replays_test extends \advanced_testcase {
         $this->assertFalse(old_letter::send($letter, 9, $broker), 'a disabled rule');
         $rule = $generator->create_rule(['eventname' => $letter->eventname, 'serviceid' => $this->service->id]);
         $broker->error = 'away';
-        $this->assertFalse(old_letter::send($letter, 9, $broker));
-        $this->assertEquals($letter, $DB->get_record('local_integrationhub_dlq', ['id' => $id]));
+        $this->assertFalse(old_letter::send($letter, 7, $broker));
+        $again = $DB->get_record('local_integrationhub_dlq', ['id' => $id]);
+        $this->assertTrue(old_letter::is_one($again), 'it can be sent again');
         $broker->error = null;
-        $this->assertTrue(old_letter::send($letter, 9, $broker));
+        $this->assertTrue(old_letter::send($again, 9, $broker));
         [$message] = $broker->published;
+        $this->assertSame($again->messageid, $message->id, 'nobody knows whether the broker has the first one');
+        $this->assertTrue($message->republished);
         $this->assertSame(['x-mih-replay' => 9, 'x-mih-mode' => 'sent', 'x-mih-rendered' => $payload], $message->headers);
         $this->assertSame($letter->eventname, json_decode($message->body)->eventname);
         $row = $DB->get_record('local_integrationhub_dlq', ['id' => $id]);
         $this->assertEquals(['replayed', $message->id, $rule->id, 9], [$row->state, $row->messageid, $row->ruleid, $row->replayid]);
+        // Somebody else has read the row before.
+        $this->assertFalse(old_letter::send($letter, 10, $broker));
+        $this->assertFalse(old_letter::discard($again, 11));
+        $this->assertCount(1, $broker->published);
+        $this->assertEquals($row, $DB->get_record('local_integrationhub_dlq', ['id' => $id]));
 
-        $other = $this->letter(['messageid' => null,
+        $other = $this->letter(['messageid' => null, 'ruleid' => null,
             'payload' => '{"eventname":"\\\\core\\\\event\\\\user_created","timecreated":5}']);
+        $broker->error = 'away';
+        $this->assertFalse(old_letter::send($DB->get_record('local_integrationhub_dlq', ['id' => $other]), 12, $broker));
         $this->assertSame(1, replays::request_all('discard', new dead_filter(['reason' => 'HTTP 500'])));
         $this->assertSame('discarded', $DB->get_field('local_integrationhub_dlq', 'state', ['id' => $other]));
         $this->assertSame('done', $DB->get_field(replays::TABLE, 'state', ['moved' => 1, 'action' => 'discard']));
