@@ -35,6 +35,9 @@ final class transfer {
     /** Its version. */
     private const VERSION = 1;
 
+    /** Fields that each site decides for itself. A webhook that is open to all by its flag is closed until somebody opens it. */
+    private const OWN = ['enabled', 'paused', 'inbound_open'];
+
     /** Fields of a rule that are transferred. */
     private const RULE = ['eventname', 'endpoint', 'http_method', 'payload_template', 'filter', 'enabled'];
 
@@ -68,7 +71,7 @@ final class transfer {
     }
 
     /**
-     * Makes the services and rules of an export. They are disabled: their secrets are missing.
+     * Makes the services and rules of an export. They are disabled, and closed to calls: their secrets are missing.
      *
      * All or nothing. A service whose name is taken gets another one.
      *
@@ -120,7 +123,7 @@ final class transfer {
      */
     private static function exported(\stdClass $service): array {
         global $DB;
-        $fields = array_diff(service_fields::names(), service_fields::SECRETS, ['enabled', 'paused']);
+        $fields = array_diff(service_fields::names(), service_fields::SECRETS, self::OWN);
         $values = array_intersect_key((array) $service, array_fill_keys($fields, 1));
         if ($service->type === 'amqp') {
             $values['base_url'] = amqp_service_url::url(['pass' => ''] + amqp_service_url::parts($service->base_url));
@@ -143,7 +146,7 @@ final class transfer {
      */
     private static function imported(array $service, int $number): string {
         try {
-            $fields = array_diff(service_fields::names(), service_fields::SECRETS, ['enabled', 'paused']);
+            $fields = array_diff(service_fields::names(), service_fields::SECRETS, self::OWN);
             $values = array_filter(array_intersect_key($service, array_fill_keys($fields, 1)), 'is_scalar');
             $values['name'] = self::free_name((string) ($values['name'] ?? ''));
             $id = registry::create_service((object) $values);

@@ -85,6 +85,16 @@ final class transfer_test extends \advanced_testcase {
         $this->assertSame($json, transfer::export());
     }
 
+    public function test_an_import_opens_no_webhook(): void {
+        [$rest] = $this->make();
+        registry::update_service($rest, (object) ['inbound_open' => 1]);
+        $data = json_decode(transfer::export([$rest]), true);
+        $this->assertArrayNotHasKey('inbound_open', $data['services'][0]);
+        $data['services'][0]['inbound_open'] = 1;
+        [$name] = transfer::import(json_encode($data));
+        $this->assertEquals([0, 0], [registry::get_service($name)->inbound_open, registry::get_service($name)->enabled]);
+    }
+
     public function test_names_that_are_taken_get_a_number(): void {
         $this->make();
         $this->assertSame(['bus-2', 'crm-2'], transfer::import(transfer::export()));
