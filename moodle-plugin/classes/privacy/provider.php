@@ -217,7 +217,8 @@ class provider implements
             return;
         }
         foreach ($DB->get_fieldset_sql('SELECT DISTINCT serviceid FROM {' . self::DEAD . "} WHERE state = 'dead'") as $serviceid) {
-            self::request_discard(['serviceid' => $serviceid]);
+            // What dies after this is not ours to throw away.
+            self::request_discard(['serviceid' => $serviceid, 'timeto' => time()]);
         }
         $DB->delete_records(self::DEAD);
         $DB->delete_records(self::LOG);

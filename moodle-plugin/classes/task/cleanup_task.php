@@ -23,7 +23,7 @@ use local_integrationhub\local\inbound\limits;
  * Deletes what nobody needs any more: rows of dead letters that are settled (delivered, discarded or dropped), replays that have
  * ended and that no such row names, notes of inbound calls, and rows of worker processes that are long gone.
  *
- * The worker fleet may not delete rows, so that nobody who gets hold of its account can hide a failure.
+ * The worker fleet may not delete these, but for its own rows, so that nobody who gets hold of its account can hide a dead letter.
  *
  * @package    local_integrationhub
  * @copyright  2026 Moodle Integration Hub contributors

@@ -194,8 +194,11 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
         // Nothing is left that concerns him.
         $this->assertSame([], provider::get_contexts_for_userid((int) $user->id)->get_contextids());
         $this->dead('{}');
+        $before = time();
         provider::delete_data_for_all_users_in_context($system);
-        $this->assertSame(1, $DB->count_records('local_integrationhub_replay', ['serviceid' => 7, 'messageid' => null]));
+        $request = $DB->get_record('local_integrationhub_replay', ['serviceid' => 7, 'messageid' => null], '*', MUST_EXIST);
+        $this->assertGreaterThanOrEqual($before, $request->timeto, 'and no letter that dies later');
+        $this->assertLessThanOrEqual(time(), $request->timeto);
     }
 
     public function test_d21_requests_that_were_made_for_an_event_go_with_it(): void {
