@@ -351,8 +351,7 @@ class Tidying(Case):
         print(f"killed in the middle: {killed}", flush=True)
         self.assertNotIn(60, self.widths(hub))
         self.assertEqual(wanted, self.by_rule(hub))
-        self.assertGreater(killed["INSERT"], 0)
-        self.assertGreater(killed["DELETE"], 0)
+        self.assertGreater(killed["INSERT"] + killed["DELETE"], 0)      # both are of one transaction; which of them is met is chance
 
     def kill_session(self, hub, session, verb, killed):
         """Ends a session of the database's, unless it has ended by itself."""
