@@ -136,7 +136,7 @@ final class test_send {
         }
         return (object) [
             'success' => !$letter,
-            'status' => (int) ($letter->http_status ?? $row->http_status),
+            'status' => (int) ($letter ? $letter->http_status : $row->http_status),
             'milliseconds' => $row ? (int) $row->latency_ms : 0,
             'error' => (string) ($letter->error_message ?? ''),
             'response' => (string) ($letter->response ?? ''),
