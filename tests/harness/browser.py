@@ -26,10 +26,10 @@ OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm
            "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-extensions", "--disable-sync",
            "--no-default-browser-check", "--force-color-profile=srgb", "--lang=en", "--remote-debugging-pipe", "about:blank")
 
-# The middle of an element that is in view, stands still, and is not covered by another one.
+# The middle of an element that is in view, stands still, is not covered by another one, and not disabled.
 CLICKABLE = """(async () => {
     const element = document.querySelector(%s);
-    if (!element?.checkVisibility()) { return null; }
+    if (!element?.checkVisibility() || element.disabled) { return null; }
     element.scrollIntoView({block: 'center', behavior: 'instant'});
     const frame = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
     const before = element.getBoundingClientRect();

@@ -257,7 +257,7 @@ class Pages(PageTest):
         self.menu("Course viewed", "Duplicate")
         self.assertEqual(2, len([row for row in self.rows("#ih-rules-table") if "Course viewed" in row]))
         page.fill("#ih-search", "event\\course_v")
-        page.key("Enter")
+        page.leave(lambda: page.key("Enter"))
         page.wait("document.querySelectorAll('#ih-rules-table tbody tr:not(.emptyrow)').length === 2", what="two rules found")
         page.click("#ih-rules-all")
         page.choose("#ih-bulk-action", "disable")

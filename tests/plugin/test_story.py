@@ -230,7 +230,7 @@ class Story(PageTest):
         self.look("events")
         page.choose("#ih-search-outcome", "delivered")
         page.fill("#ih-search", "/again")
-        page.key("Enter")
+        page.leave(lambda: page.key("Enter"))
         page.wait("location.search.includes('again') && document.querySelectorAll('#ih-log-table tbody tr:not(.emptyrow)').length > 3",
                   what="the tests and three replays")
         page.click("#ih-log-table tbody th a", leaves=True)
