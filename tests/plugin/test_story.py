@@ -74,7 +74,7 @@ class Story(PageTest):
 
         def goes_there():
             self.page.click("[data-action=ih-test]")
-            self.page.wait("document.querySelector('#ih-test-answer code') && !document.querySelector('[data-action=ih-test]').disabled", 40,
+            self.page.wait("document.querySelector('#ih-test-answer') && !document.querySelector('[data-action=ih-test]').disabled", 40,
                            "the answer to a test")
             return endpoint in self.page.text("#ih-test-answer code")
         wait_until(goes_there, 60, f"a test that goes to {endpoint}", every=0.1)

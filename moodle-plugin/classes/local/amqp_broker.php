@@ -32,6 +32,9 @@ namespace local_integrationhub\local;
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 final class amqp_broker implements broker {
+    /** So many confirm budgets where nobody's page waits, or somebody waits for just this. */
+    private const PATIENCE = 20;
+
     /** Waiting ends after so many confirm budgets, even when confirms still trickle in. */
     private const MOSTBUDGETS = 40;
 
@@ -108,7 +111,7 @@ final class amqp_broker implements broker {
             $exchange = $this->exchange(config::text('namespace') . '.redeliver');
             $exchange->publish($message->body, (string) $serviceid, AMQP_MANDATORY, $properties);
             $this->open[++$this->tag] = $message->id;
-        });
+        }, true);
     }
 
     /**
@@ -143,15 +146,16 @@ final class amqp_broker implements broker {
      * Publishes on the channel and waits for the confirms; whatever goes wrong ends up in the receipt.
      *
      * @param callable $publish
+     * @param bool $ispatient
      * @return receipt
      */
-    private function attempt(callable $publish): receipt {
+    private function attempt(callable $publish, bool $ispatient = CLI_SCRIPT): receipt {
         $receipt = new receipt();
         $this->receipt = $receipt;
         try {
             $this->connect();
             $publish();
-            $this->wait();
+            $this->wait($ispatient);
         } catch (\Throwable $e) {
             $receipt->error = $e->getMessage();
             $this->drop();
@@ -358,10 +362,11 @@ final class amqp_broker implements broker {
     /**
      * Waits until the broker has answered for every message.
      *
+     * @param bool $ispatient whether the budget is multiplied
      * @throws \Exception when it does not within the budget
      */
-    private function wait(): void {
-        $budget = config::number('confirmbudget') / 1000 * (CLI_SCRIPT ? 20 : 1);
+    private function wait(bool $ispatient): void {
+        $budget = config::number('confirmbudget') / 1000 * ($ispatient ? self::PATIENCE : 1);
         $this->deadline = microtime(true) + $budget * self::MOSTBUDGETS;
         while ($this->open) {
             // The budget is for the silence between two answers, not for all of them.
