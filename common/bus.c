@@ -51,7 +51,13 @@ int bus_refuse(struct bus *bus, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(bus->reason, sizeof(bus->reason), format, arguments);
     va_end(arguments);
+    bus->refusal = 0;
     return BUS_REFUSED;
+}
+
+int bus_refusal(const struct bus *bus)
+{
+    return bus->refusal;
 }
 
 /* A peer that acknowledges nothing for two heartbeats is dead, but one that stopped reading

@@ -287,6 +287,29 @@ int bus_bind(struct bus *bus, uint16_t channel, const char *queue, const char *e
 int bus_unbind(struct bus *bus, uint16_t channel, const char *queue, const char *exchange,
                const char *routing_key) __attribute__((warn_unused_result));
 
+/* Of the last refusal the broker's code; 0: this module refused by itself. 406: what is there was
+ * declared otherwise, or cannot be declared so. */
+enum { BUS_CODE_FORBIDDEN = 403, BUS_CODE_NOT_FOUND = 404, BUS_CODE_DIFFERS = 406 };
+int bus_refusal(const struct bus *bus);
+
+/*
+ * Looks that change nothing, also topology calls (above).
+ */
+
+/* Passive declare of an exchange. */
+int bus_look_at_exchange(struct bus *bus, uint16_t channel, const char *name)
+    __attribute__((warn_unused_result));
+
+/* Takes away a binding of an exchange to itself that there never was: the broker wants the right to
+ * write to it and to read from it, and answers as if there had been one. */
+int bus_may_use_exchange(struct bus *bus, uint16_t channel, const char *name)
+    __attribute__((warn_unused_result));
+
+/* Asks for a consumer with a priority that is no number. The broker looks at the right to read the
+ * queue first, and refuses the priority then: nothing is consumed. */
+int bus_may_consume(struct bus *bus, uint16_t channel, const char *queue)
+    __attribute__((warn_unused_result));
+
 /* Writes url with its password masked, for logs: amqp://user:***@host:5672/vhost. */
 void bus_mask_url(const char *url, char *ret_text, size_t size);
 

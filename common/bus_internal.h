@@ -105,8 +105,9 @@ struct bus_channel {
 
 struct bus {
     amqp_connection_state_t connection;
-    int fd;   /* a duplicate: librabbitmq closes its own when it likes */
-    int lost; /* 0, or the negative errno that all calls return from now on */
+    int fd;      /* a duplicate: librabbitmq closes its own when it likes */
+    int lost;    /* 0, or the negative errno that all calls return from now on */
+    int refusal; /* the broker's code of the last one; 0: our own */
     int heartbeat_ms;
     int64_t now_ms;
     int64_t sent_ms;

@@ -49,6 +49,7 @@ static int refused_by_broker(struct bus *bus, const struct call *call,
 
     (void)bus_refuse(bus, "%s %s: %u %.*s", call->step, call->name, (unsigned)m->reply_code,
                      (int)m->reply_text.len, (const char *)m->reply_text.bytes);
+    bus->refusal = m->reply_code;
     bus_channel_end(call->channel);
     int rc = bus_send_method(bus, call->channel->number, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
     if (rc == 0) {
@@ -212,4 +213,62 @@ int bus_unbind(struct bus *bus, uint16_t channel, const char *queue, const char 
     amqp_queue_unbind(bus->connection, channel, bus_bytes(queue), bus_bytes(exchange),
                       bus_bytes(routing_key), amqp_empty_table);
     return result(bus, &call);
+}
+
+int bus_look_at_exchange(struct bus *bus, uint16_t channel, const char *name)
+{
+    struct call call;
+    int rc = begin(bus, channel, "look at exchange", name, &call);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (!fits(name)) {
+        return bus_refuse(bus, "look at exchange: the name is longer than 255 bytes");
+    }
+    amqp_exchange_declare(bus->connection, channel, bus_bytes(name), amqp_empty_bytes, 1, 0, 0, 0,
+                          amqp_empty_table);
+    return result(bus, &call);
+}
+
+int bus_may_use_exchange(struct bus *bus, uint16_t channel, const char *name)
+{
+    struct call call;
+    int rc = begin(bus, channel, "use exchange", name, &call);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (!fits(name)) {
+        return bus_refuse(bus, "use exchange: the name is longer than 255 bytes");
+    }
+    amqp_exchange_unbind(bus->connection, channel, bus_bytes(name), bus_bytes(name),
+                         bus_bytes("no such binding"), amqp_empty_table);
+    return result(bus, &call);
+}
+
+int bus_may_consume(struct bus *bus, uint16_t channel, const char *queue)
+{
+    amqp_table_entry_t entry = {
+        .key = bus_bytes("x-priority"),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bus_bytes("none")},
+    };
+    const amqp_table_t arguments = {1, &entry};
+    struct call call;
+    int rc = begin(bus, channel, "consume from", queue, &call);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (!fits(queue)) {
+        return bus_refuse(bus, "consume: the name is longer than 255 bytes");
+    }
+    amqp_basic_consume(bus->connection, channel, bus_bytes(queue), amqp_empty_bytes, 0, 0, 0,
+                       arguments);
+    rc = result(bus, &call);
+    if (rc == 0) { /* a broker that takes any priority: what it sends now must go back */
+        return bus_lose(bus, -EPROTO, "consume from %s: the broker does not refuse a bad priority",
+                        queue);
+    }
+    return rc == BUS_REFUSED && bus->refusal == BUS_CODE_DIFFERS ? 0 : rc;
 }

@@ -34,6 +34,11 @@ struct gone {
     int64_t since_ms;
 };
 
+/* Queues with other arguments than this version declares: told when their number changes. */
+struct differing {
+    size_t told;
+};
+
 struct topology {
     struct context *ctx;
     struct store *store;
@@ -49,6 +54,9 @@ struct topology {
     struct catalog *planned;
     struct rows rows;
     struct topology_plan plan;
+    struct topology_delays delays;
+    struct differing services_differ; /* what was told of them */
+    struct differing delays_differ;
     struct gone gone[MAX_GONE];
     size_t n_gone;
 };
@@ -93,21 +101,36 @@ static void round_failed(struct topology *t, const char *step, const char *reaso
     t->next_ms = timing_mono_ms() + RETRY_MS;
 }
 
+static void tell_differing(struct differing *d, const char *whose, size_t n, const char *first)
+{
+    if (n == d->told)
+        return;
+    d->told = n;
+    if (n > 0)
+        log_warning("queues of another version are used as they are", "of", whose, "number",
+                    log_number((int64_t)n), "first", first, "advice", QUEUE_ADVICE, NULL);
+}
+
 static void report(struct topology *t)
 {
     size_t bound = 0;
     size_t unbound = 0;
+    size_t differ = 0;
+    const char *first = "";
 
     for (size_t i = 0; i < t->plan.n; i++) {
         const struct topology_item *item = &t->plan.items[i];
 
         bound += item->action == TOPOLOGY_BIND && item->done && !item->bound;
         unbound += item->action == TOPOLOGY_UNBIND && item->done;
-        if (item->note[0])
+        if (item->differs && differ++ == 0)
+            first = item->note;
+        if (item->note[0] && !item->differs)
             log_warning("the broker's side of a service is not as it should be", "service_id",
                         log_number(item->service_id), "routing_key", item->key, "reason",
                         item->note, NULL);
     }
+    tell_differing(&t->services_differ, "services", differ, first);
     if (bound || unbound)
         log_info("bindings changed", "bound", log_number((int64_t)bound), "unbound",
                  log_number((int64_t)unbound), NULL);
@@ -145,9 +168,9 @@ static int run_finish(struct store_job *job, struct db *db)
 /* Fifth step, broker, now and then: the queues that retries wait in. */
 static int run_delays(struct bus *bus, uint16_t channel, void *argument)
 {
-    const struct topology *t = argument;
+    struct topology *t = argument;
 
-    return topology_apply_delays(bus, channel, &t->ctx->names);
+    return topology_apply_delays(bus, channel, &t->ctx->names, &t->delays);
 }
 
 static void on_delays(void *context, int result, const char *reason)
@@ -158,6 +181,7 @@ static void on_delays(void *context, int result, const char *reason)
         round_failed(t, "queues for retries", reason);
         return;
     }
+    tell_differing(&t->delays_differ, "retries", t->delays.differ, t->delays.note);
     t->delays_due_ms = timing_mono_ms() + FULL_ROUND_MS;
     round_release(t);
 }

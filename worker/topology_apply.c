@@ -3,8 +3,9 @@
 #include <stdio.h>
 
 #include "dispatcher/retry.h"
+#include "worker/queues.h"
 
-enum { DELIVERY_LIMIT = 20 };
+_Static_assert(sizeof((struct topology_item){0}.note) == QUEUE_NOTE_SIZE, "a note fits");
 
 static int declare_exchanges(struct bus *bus, uint16_t channel, const struct names *names)
 {
@@ -21,87 +22,42 @@ static int declare_exchanges(struct bus *bus, uint16_t channel, const struct nam
     return r;
 }
 
-/*
- * One queue for each step of the grid: a time-to-live of the queue, not of the message, which would
- * wait behind those that live longer. What has waited goes on by the keys it was published with,
- * and the second of them is its service.
- */
-static int declare_delay(struct bus *bus, uint16_t channel, const struct names *names,
-                         int64_t delay_ms)
-{
-    const struct bus_field arguments[] = {
-        {.name = "x-queue-type", .text = "quorum"},
-        {.name = "x-message-ttl", .number = delay_ms},
-        {.name = "x-dead-letter-exchange", .text = names->redeliver},
-        {.name = "x-dead-letter-strategy", .text = "at-least-once"},
-        {.name = "x-overflow", .text = "reject-publish"},
-    };
-    char queue[NAME_SIZE];
-    char key[NAME_SIZE];
-    int r;
-
-    names_delay_queue(names, delay_ms, queue);
-    names_delay_key(delay_ms, key);
-    r = bus_declare_queue(bus, channel, queue, arguments, sizeof arguments / sizeof *arguments);
-    if (r == 0)
-        r = bus_bind(bus, channel, queue, names->delay, key);
-    return r;
-}
-
-int topology_apply_delays(struct bus *bus, uint16_t channel, const struct names *names)
+int topology_apply_delays(struct bus *bus, uint16_t channel, const struct names *names,
+                          struct topology_delays *ret_delays)
 {
     int r = bus_declare_exchange(bus, channel, names->redeliver, "direct");
 
+    *ret_delays = (struct topology_delays){0};
     if (r == 0)
         r = bus_declare_exchange(bus, channel, names->delay, "direct");
     for (unsigned i = 0; r == 0 && i < RETRY_GRID_STEPS; i++) {
-        r = declare_delay(bus, channel, names, retry_grid_at(i));
-        if (r == BUS_REFUSED) /* left by another version: those who publish to it will tell */
+        char note[QUEUE_NOTE_SIZE] = "";
+        struct queue queue;
+
+        queue_of_delay(&queue, names, retry_grid_at(i));
+        r = queue_make(bus, channel, &queue, note);
+        if (r == BUS_REFUSED) /* those who publish to it will tell */
             r = 0;
+        if (note[0] && ret_delays->differ++ == 0)
+            snprintf(ret_delays->note, sizeof ret_delays->note, "%s", note);
     }
     return r;
 }
 
 /* The dead-letter side first: a service queue never exists without a place for its rejects. */
-static int declare_dead(struct bus *bus, uint16_t channel, const struct names *names,
-                        int64_t service_id)
+static int declare_service(struct bus *bus, uint16_t channel, const struct names *names,
+                           struct topology_item *item)
 {
-    static const struct bus_field arguments[] = {{.name = "x-queue-type", .text = "quorum"}};
-    char queue[NAME_SIZE];
-    char key[NAME_SIZE];
+    struct queue queue;
     int r;
 
-    names_dead_queue(names, service_id, queue);
-    names_service_key(service_id, key);
-    r = bus_declare_queue(bus, channel, queue, arguments, 1);
-    if (r == 0)
-        r = bus_bind(bus, channel, queue, names->dead, key);
-    return r;
-}
-
-static int declare_service(struct bus *bus, uint16_t channel, const struct names *names,
-                           int64_t service_id)
-{
-    char queue[NAME_SIZE];
-    char key[NAME_SIZE];
-    int r = declare_dead(bus, channel, names, service_id);
-
-    names_service_queue(names, service_id, queue);
-    names_service_key(service_id, key);
+    queue_of_dead(&queue, names, item->service_id);
+    r = queue_make(bus, channel, &queue, item->note);
     if (r == 0) {
-        const struct bus_field arguments[] = {
-            {.name = "x-queue-type", .text = "quorum"},
-            {.name = "x-delivery-limit", .number = DELIVERY_LIMIT},
-            {.name = "x-dead-letter-exchange", .text = names->dead},
-            {.name = "x-dead-letter-routing-key", .text = key},
-            {.name = "x-dead-letter-strategy", .text = "at-least-once"},
-            {.name = "x-overflow", .text = "reject-publish"},
-        };
-
-        r = bus_declare_queue(bus, channel, queue, arguments, sizeof arguments / sizeof *arguments);
+        queue_of_service(&queue, names, item->service_id);
+        r = queue_make(bus, channel, &queue, item->note);
     }
-    if (r == 0)
-        r = bus_bind(bus, channel, queue, names->redeliver, key);
+    item->differs = r == 0 && item->note[0];
     return r;
 }
 
@@ -147,7 +103,7 @@ static int apply_item(struct bus *bus, uint16_t channel, const struct names *nam
     names_service_queue(names, item->service_id, queue);
     switch (item->action) {
     case TOPOLOGY_DECLARE:
-        return declare_service(bus, channel, names, item->service_id);
+        return declare_service(bus, channel, names, item);
     case TOPOLOGY_BIND:
         return bus_bind(bus, channel, queue, names->events, item->key);
     case TOPOLOGY_UNBIND:
@@ -169,7 +125,7 @@ int topology_apply(struct bus *bus, uint16_t channel, const struct names *names,
         r = apply_item(bus, channel, names, item);
         item->done = r == 0;
         if (r == BUS_REFUSED && item->note[0] == '\0')
-            snprintf(item->note, sizeof item->note, "%.180s", bus_reason(bus));
+            snprintf(item->note, sizeof item->note, "%.399s", bus_reason(bus));
         if (r == BUS_REFUSED)
             r = 0;
     }

@@ -6,6 +6,7 @@
 
 #include "common/bus.h"
 #include "worker/names.h"
+#include "worker/queues.h"
 #include "worker/topology_plan.h"
 
 /* Blocks. Declares the exchanges, then carries out each item and sets its done and note. A refused
@@ -14,9 +15,16 @@
 int topology_apply(struct bus *bus, uint16_t channel, const struct names *names,
                    struct topology_plan *plan) __attribute__((warn_unused_result));
 
+/* What is to be told of the queues that retries wait in: how many have other arguments than this
+ * version declares (they are used as they are), and how the first of them differs. */
+struct topology_delays {
+    unsigned differ;
+    char note[QUEUE_NOTE_SIZE];
+};
+
 /* Blocks. Declares the queues that retries wait in (DESIGN 3); when they are there already it costs
  * the broker some milliseconds. Returns as topology_apply(). */
-int topology_apply_delays(struct bus *bus, uint16_t channel, const struct names *names)
-    __attribute__((warn_unused_result));
+int topology_apply_delays(struct bus *bus, uint16_t channel, const struct names *names,
+                          struct topology_delays *ret_delays) __attribute__((warn_unused_result));
 
 #endif

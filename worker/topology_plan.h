@@ -37,7 +37,8 @@ struct topology_item {
     bool recorded;              /* a row exists */
     bool bound;                 /* the row says that it was bound */
     bool done;                  /* carried out at the broker */
-    char note[200];             /* why not, or what is left to do by hand */
+    bool differs;               /* done, but a queue has other arguments: see note */
+    char note[400];             /* why not, or what is left to do by hand */
 };
 
 struct topology_plan {
