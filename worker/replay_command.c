@@ -28,6 +28,7 @@ enum option_id {
     STOP_AFTER,
     REINDEX,
     JSON,
+    WAIT,
     CONFIG,
     CHECK_CONFIG,
     DUMP_CONFIG,
@@ -53,6 +54,7 @@ static const struct option known[] = {
     {"stop-after", required_argument, NULL, STOP_AFTER},
     {"reindex", no_argument, NULL, REINDEX},
     {"json", no_argument, NULL, JSON},
+    {"wait", no_argument, NULL, WAIT},
     {"config", required_argument, NULL, CONFIG},
     {"check-config", no_argument, NULL, CHECK_CONFIG},
     {"dump-config", no_argument, NULL, DUMP_CONFIG},
@@ -247,6 +249,9 @@ static int take_flag(struct replay_command *c, int option)
     case JSON:
         c->json = true;
         return 0;
+    case WAIT:
+        c->wait = true;
+        return 0;
     case CONFIG:
         c->config_path = optarg;
         return 0;
@@ -288,16 +293,18 @@ static int take_word(struct replay_command *c, const char *word, const struct fa
     static const struct {
         const char *word;
         enum replay_verb verb;
-    } words[] = {{"replay", VERB_REPLAY},
-                 {"discard", VERB_DISCARD},
-                 {"reindex", VERB_REINDEX},
-                 {"list", VERB_LIST},
-                 {"withdraw", VERB_WITHDRAW}};
+    } words[] = {{"replay", VERB_REPLAY}, {"discard", VERB_DISCARD},   {"reindex", VERB_REINDEX},
+                 {"list", VERB_LIST},     {"withdraw", VERB_WITHDRAW}, {"show", VERB_SHOW}};
 
     if (c->verb == VERB_WITHDRAW && c->replay.id == 0)
         return read_number(word, INT64_MAX, &c->replay.id) == 0
                    ? 0
                    : refuse(f, "withdraw", word, "the number of a replay is accepted");
+    if (c->verb == VERB_SHOW && !*c->replay.filter.message_id &&
+        strlen(word) < sizeof c->replay.filter.message_id) {
+        snprintf(c->replay.filter.message_id, sizeof c->replay.filter.message_id, "%s", word);
+        return 0;
+    }
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(word, words[i].word) == 0 && c->verb == VERB_DAEMON) {
             c->verb = words[i].verb;
@@ -364,11 +371,8 @@ static int check(const struct replay_command *c, const struct fault *f)
     return result < 0 ? result : check_reindex(c, f);
 }
 
-int replay_command_parse(int argc, char **argv, struct replay_command *ret_command,
-                         char *ret_reason, size_t size)
+static int parse(int argc, char **argv, struct replay_command *c, const struct fault *f)
 {
-    const struct fault f = {ret_reason, size};
-    struct replay_command *c = ret_command;
     int option;
     int r = 0;
 
@@ -376,15 +380,52 @@ int replay_command_parse(int argc, char **argv, struct replay_command *ret_comma
     opterr = 0;
     optind = 1;
     while (r == 0 && (option = getopt_long(argc, argv, "", known, NULL)) != -1)
-        r = option == '?' ? refuse(&f, "option", argv[optind - 1],
+        r = option == '?' ? refuse(f, "option", argv[optind - 1],
                                    "not known, or its value is missing (see --help)")
-                          : take_option(c, option, &f);
+                          : take_option(c, option, f);
     for (; r == 0 && optind < argc; optind++)
-        r = take_word(c, argv[optind], &f);
-    if (r == 0)
-        r = check(c, &f);
+        r = take_word(c, argv[optind], f);
     c->replay.action = c->verb == VERB_DISCARD   ? REPLAY_DISCARD
                        : c->verb == VERB_REINDEX ? REPLAY_REINDEX
                                                  : REPLAY_REPLAY;
     return r;
+}
+
+int replay_command_parse(int argc, char **argv, struct replay_command *ret_command,
+                         char *ret_reason, size_t size)
+{
+    const struct fault f = {ret_reason, size};
+    int r = parse(argc, argv, ret_command, &f);
+
+    if (r == 0 && (ret_command->verb == VERB_SHOW || ret_command->wait))
+        r = refuse(&f, ret_command->wait ? "--wait" : "show", "", "is of mihctl dlq");
+    return r == 0 ? check(ret_command, &f) : r;
+}
+
+/* The daemon has its own settings, and only it can look into the queues. */
+static int check_dlq(const struct replay_command *c, const struct fault *f)
+{
+    bool asks = c->verb == VERB_REPLAY || c->verb == VERB_DISCARD;
+
+    if (!asks && c->verb != VERB_LIST && c->verb != VERB_SHOW && c->verb != VERB_HELP &&
+        c->verb != VERB_VERSION)
+        return refuse(f, "dlq", "", "list, show, replay or discard must be said");
+    if (c->verb == VERB_SHOW && !*c->replay.filter.message_id)
+        return refuse(f, "show", "", "which message: its id");
+    if (c->wait && !asks)
+        return refuse(f, "--wait", "", "only together with replay or discard");
+    if (c->canary_wait_s > 0)
+        return refuse(f, "--canary-wait", "", "the daemon waits for [replayer] canary_wait");
+    return 0;
+}
+
+int replay_command_parse_dlq(int argc, char **argv, struct replay_command *ret_command,
+                             char *ret_reason, size_t size)
+{
+    const struct fault f = {ret_reason, size};
+    int r = parse(argc, argv, ret_command, &f);
+
+    if (r == 0)
+        r = check_dlq(ret_command, &f);
+    return r == 0 ? check(ret_command, &f) : r;
 }

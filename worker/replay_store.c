@@ -342,3 +342,14 @@ int replay_store_lock(struct db *db, const char *space)
 
     return r < 0 ? r : held == 1 ? 0 : 1;
 }
+
+int replay_store_works(struct db *db, const char *space, bool *ret_works)
+{
+    const struct db_value values[] = {db_of_text(space)};
+    int64_t held = 0;
+    int r = db_query(db, "SELECT IS_USED_LOCK(CONCAT('mih.', SHA1(" LOCK_TEXT "))) IS NOT NULL",
+                     values, 1, on_number, &held, NULL);
+
+    *ret_works = held != 0;
+    return r;
+}

@@ -76,4 +76,8 @@ int replay_store_services(struct db *db, int64_t **ret_ids, size_t *ret_n)
  * with the connection. space is the namespace of [broker]. */
 int replay_store_lock(struct db *db, const char *space) __attribute__((warn_unused_result));
 
+/* Whether somebody holds it: a replayer works. */
+int replay_store_works(struct db *db, const char *space, bool *ret_works)
+    __attribute__((warn_unused_result));
+
 #endif
