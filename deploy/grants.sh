@@ -1,17 +1,17 @@
 #!/bin/bash
-# Prints the SQL that lets the worker's database user do what mih-worker and mih-replayer do, and nothing else:
+# Prints the SQL that lets the worker's database user do what mih-worker, mih-replayer and mihctl do, and nothing else:
 #
 #   deploy/grants.sh --database moodle --prefix mdl_ --user mih --host 10.0.0.7 \
 #       --password-file /etc/mih/database.password | mariadb
 #
 # The user may read services, rules and, through a view, the hub's site identifier and size of the log
-# of config_plugins; work on the outbox, the bindings, the statistics and the table of worker
-# processes; update the state of circuit breakers; add to the log and delete from it, but not read
-# what stands there; add to and update the index of dead letters and the table of replays, but
+# of config_plugins; pause a service; work on the outbox, the bindings, the statistics and the table of
+# worker processes; update the state of circuit breakers; add to the log, read it and delete from it;
+# add to and update the index of dead letters and the table of replays, but
 # never delete from them, make a row another message's or change what was asked for; disable a rule
 # whose address is gone. Of users, their profile fields, courses, categories and activities it may read
 # the columns that templates and filters may name, and no others: no passwords, no secrets. It sees no
-# other setting of Moodle, and may not change a service, or what a rule says.
+# other setting of Moodle, and may not change what a service or a rule says.
 # tests/integration/test_database.py holds every statement against this.
 #
 #   --database NAME       Moodle's database (moodle)
@@ -75,11 +75,11 @@ fi
 [[ -z $tls ]] || echo "ALTER USER $account REQUIRE SSL;"
 [[ -z $connections ]] || echo "ALTER USER $account WITH MAX_USER_CONNECTIONS $connections;"
 cat <<EOF
-GRANT SELECT ON ${hub}_svc TO $account;
+GRANT SELECT, UPDATE (paused) ON ${hub}_svc TO $account;
 GRANT SELECT, UPDATE (enabled, timemodified, timedisabled, disabledreason) ON ${hub}_rules TO $account;
 GRANT SELECT, INSERT, UPDATE (state, failure_count, last_failure, timemodified, trips, retryat, holder)
   ON ${hub}_cb TO $account;
-GRANT SELECT (id), INSERT, DELETE ON ${hub}_log TO $account;
+GRANT SELECT, INSERT, DELETE ON ${hub}_log TO $account;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${hub}_stat TO $account;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${hub}_batch TO $account;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${hub}_backlog TO $account;

@@ -1,6 +1,6 @@
 /*
- * The command line of mihctl: a command, which rule and event it is about, and how it is shown.
- * Parsing checks what can be checked without opening anything, and says what there is.
+ * The command line of mihctl: a command, what it is about, and how it is shown. Parsing checks what
+ * can be checked without opening anything, and says what there is.
  */
 #ifndef MIH_WORKER_CTL_COMMAND_H
 #define MIH_WORKER_CTL_COMMAND_H
@@ -9,7 +9,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum ctl_verb { CTL_RENDER, CTL_SEND, CTL_VERSION, CTL_HELP };
+#include "worker/replay_command.h"
+
+enum ctl_verb {
+    CTL_RENDER,
+    CTL_SEND,
+    CTL_CHECK,
+    CTL_STATUS,
+    CTL_TOP,
+    CTL_PAUSE,
+    CTL_RESUME,
+    CTL_BREAKER,
+    CTL_TRACE,
+    CTL_DLQ,
+    CTL_VERSION,
+    CTL_HELP
+};
 
 struct ctl_command {
     enum ctl_verb verb;
@@ -21,7 +36,11 @@ struct ctl_command {
     const char *message_id; /* "": of the body */
     int64_t rule_id;        /* of the database; 0: of files */
     int64_t now_s;          /* 0: now */
+    int64_t interval_s;     /* of top */
+    const char *subject;    /* the service, by id or name, or the message; NULL: of neither */
+    bool reset;             /* of breaker */
     bool json;
+    struct replay_command dlq; /* of dlq, all but json and config_path, which stand above */
 };
 
 /* Texts are borrowed from argv. 0; -EINVAL with what is wrong. */

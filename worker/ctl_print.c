@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/buf.h"
+#include "common/utf8.h"
 #include "dispatcher/amqp_target.h"
 #include "dispatcher/request.h"
 #include "worker/ctl_mask.h"
@@ -13,6 +14,7 @@
 enum {
     MAX_WORD = 64 * 1024, /* of a body; Linux takes 128 KiB */
     MAX_HEADER = 32 * 1024,
+    MAX_OBJECT = 64 * 1024 * 1024,
 };
 
 static const char oauth2_header[] = "Authorization: Bearer " CTL_MASK;
@@ -251,12 +253,34 @@ struct json_object *ctl_request_object(const struct request *r)
     return object;
 }
 
+/* In JSON's own spelling what json-c leaves as it is and a terminal may obey. All of it stands in
+ * strings. */
+static void escape_controls(struct buf *out, const char *text, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        uint32_t c = 0xfffd;
+        size_t n = utf8_decode(text + i, len - i, &c);
+
+        if (n == 0 || (c >= 0x7f && c <= 0x9f))
+            buf_addf(out, "\\u%04x", (unsigned)c);
+        else
+            buf_add(out, text + i, n);
+        i += n > 0 ? n : 1;
+    }
+}
+
 void ctl_print_object(FILE *out, struct json_object *take)
 {
     const char *text = take ? json_object_to_json_string_ext(
                                   take, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
                             : NULL;
+    struct buf line;
 
-    fprintf(out, "%s\n", text ? text : "{\"error\":\"out of memory\"}");
+    buf_init(&line, MAX_OBJECT);
+    if (text)
+        escape_controls(&line, text, strlen(text));
+    fprintf(out, "%s\n",
+            text && buf_error(&line) == 0 ? buf_text(&line) : "{\"error\":\"out of memory\"}");
+    buf_release(&line);
     json_object_put(take);
 }

@@ -1,7 +1,8 @@
 /*
  * Hints to all processes of the fleet, this one included, on the control exchange: something in the
  * database has changed, look now. A lost hint costs a poll interval. HINT_TOPOLOGY: an exchange or
- * queue of ours seems to be missing at the broker; the elected process looks.
+ * queue of ours seems to be missing at the broker; the elected process looks. mihctl sends hints of
+ * its own (ctl_base.h).
  */
 #ifndef MIH_WORKER_HINT_H
 #define MIH_WORKER_HINT_H

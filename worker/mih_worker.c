@@ -43,7 +43,8 @@ static const char help[] =
     "\n"
     "  --config FILE   settings; default " DEFAULT_CONFIG ", if there is one. Each can be\n"
     "                  overridden by the environment: MIH_BROKER_URL for [broker] url\n"
-    "  --check-config  only check the settings, naming what is wrong and where\n"
+    "  --check-config  only check the settings, naming what is wrong and where; it connects to\n"
+    "                  nothing: mihctl check looks at database and broker, too\n"
     "  --dump-config   print the settings in force, secrets masked\n"
     "  --version       print the version\n"
     "  --help          print this\n";
