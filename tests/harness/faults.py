@@ -20,7 +20,7 @@ import traceback
 import fleet
 
 FOLDER = os.path.join(fleet.TOP, "tests", "faults")
-MODULES = ("workers", "broker", "database", "sinks", "machine", "messages", "deadletters", "breaking", "soak")
+MODULES = ("workers", "broker", "database", "sinks", "machine", "messages", "deadletters", "breaking", "upgrade", "soak")
 COLUMNS = (("number", "case", 5), ("fault", "fault", -66), ("events", "events", 7), ("delivered", "delivered", 10), ("repeated", "repeated", 9),
            ("dead", "dead", 6), ("waiting", "waiting", 8), ("lost", "lost", 5), ("recovered", "recovered s", 12), ("verdict", "", -12))
 

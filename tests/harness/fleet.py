@@ -73,6 +73,7 @@ class Fleet:
         self.configuration = os.path.join(self.folder, "mih.conf")
         self.log = os.path.join(self.folder, "mih-worker.log")
         self.process = None
+        self.path = None                # of another mih-worker than the one that was built
         self.wrapper = []               # a program and its options that become mih-worker in the end, such as unshare
         self.environment = {}           # for its processes, on top of ours
         self.session = True             # of its own
@@ -101,7 +102,7 @@ class Fleet:
 
     def start(self):
         """Starts the supervisor; does not wait."""
-        path = program("mih-worker")
+        path = self.path or program("mih-worker")
         if not os.access(path, os.X_OK):
             raise ServiceError(f"{path} is not built")
         self.process = guard.Process([*self.wrapper, path, "--config", self.configuration], self.log, env=dict(os.environ, **self.environment),
