@@ -14,6 +14,7 @@ install(FILES deploy/mih.conf.example DESTINATION ${MIH_DOC}/examples RENAME mih
 install(FILES deploy/debian/copyright DESTINATION ${MIH_DOC})
 install(FILES deploy/man/mih-worker.8 deploy/man/mih-replayer.8 DESTINATION share/man/man8)
 install(FILES deploy/man/mihctl.1 DESTINATION share/man/man1)
+install(FILES deploy/completion/mihctl.bash DESTINATION share/bash-completion/completions RENAME mihctl)
 install(FILES deploy/man/mih.conf.5 DESTINATION share/man/man5)
 install(FILES deploy/systemd/mih-worker.target DESTINATION lib/systemd/system)
 install(FILES deploy/systemd/sysusers.conf DESTINATION lib/sysusers.d RENAME mih.conf)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #include "common/secret.h"
@@ -14,7 +15,9 @@
 /* The keys, or NULL. */
 static struct secret_keys *check_key(struct ctl *c, struct ctl_report *report)
 {
-    const char *path = c->settings->security_moodle_key_file;
+    char credential[PATH_MAX];
+    const char *path =
+        secret_key_path(c->settings->security_moodle_key_file, credential, sizeof credential);
     struct secret_keys *keys = NULL;
 
     if (!*path)
