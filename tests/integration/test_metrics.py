@@ -89,14 +89,15 @@ class Figures(Case):
         self.assertEqual([({"service": str(slow), "transport": "rest", "name": 'sl\\"ow\\\\'}, 1)],
                          figures.series("mih_service_info", service=str(slow)))
         self.assertEqual(3, figures.value("mih_breaker_state", state="closed"))
-        self.assertEqual(2, figures.value("mih_consumers", service=str(fast)))
-        self.assertEqual(1, figures.value("mih_child_elected"))
-        self.assertEqual(6, figures.value("mih_child_connected"))
-        self.assertEqual(6, figures.value("mih_child_connects_total"))
+        self.wait_value(hub, 2, "mih_consumers", service=str(fast))
+        self.wait_value(hub, 1, "mih_child_elected")
+        self.wait_value(hub, 6, "mih_child_connected")
+        connects = hub.pages.figures().value("mih_child_connects_total")
+        self.assertGreaterEqual(connects, 6)        # the broker may close a connection that consumes from a queue which is just being declared
         self.assertGreater(figures.value("mih_child_cpu_seconds_total"), 0)
         self.assertGreater(figures.value("mih_child_resident_memory_bytes", child="0"), 1 << 20)
         self.lint(hub)
-        self.survive_a_kill(hub, arrived.total())
+        self.survive_a_kill(hub, arrived.total(), connects)
 
     def lint(self, hub):
         """promtool check metrics; and nothing in deploy/ asks for what is not there."""
@@ -107,13 +108,13 @@ class Figures(Case):
         asked = set(re.findall(r"\b(?:mih|process)_\w+", " ".join(dashboard_queries()) + read(ALERTS)))
         self.assertEqual(set(), {re.sub("_(bucket|sum|count)$", "", name) for name in asked} - there)
 
-    def survive_a_kill(self, hub, delivered):
+    def survive_a_kill(self, hub, delivered, connects):
         """Counters of a process outlive it."""
         os.kill(hub.fleet.children()[0], signal.SIGKILL)
         self.wait_value(hub, 3, "mih_child_starts_total")
         self.wait_value(hub, 2, "mih_child_ready")
         self.assertEqual(delivered, hub.pages.figures().value("mih_deliveries_total", verdict="delivered"))
-        self.wait_value(hub, 9, "mih_child_connects_total")
+        self.wait_value(hub, connects + 3, "mih_child_connects_total")
 
     def test_a_service_that_fails_and_one_that_waits(self):
         """Retries, an open breaker, the backlog and since when; what comes out of Moodle's outbox."""
