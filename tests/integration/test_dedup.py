@@ -143,6 +143,7 @@ class Redelivered(Dedup):
         hub.wait_done()
         self.assert_balanced(hub.balance(), duplicates=0)
 
+    @shared.long
     def test_acknowledgements_that_a_dying_broker_has_not_read_repeat_nothing(self):
         """The broker hangs, every event that was handed out is delivered, and the broker is killed before it reads one acknowledgement of them."""
         hub = self.hub(broker=self.own_broker())

@@ -182,6 +182,7 @@ class Ending(DemoTest):
         self.ended("mariadb-install-db", signal.SIGINT, 130)
         self.ended("--innodb-buffer-pool-size", signal.SIGKILL, -9)
 
+    @shared.long
     def test_while_the_fleet_starts(self):
         self.ended("mih-worker --config", signal.SIGKILL, -9)
         self.ended("mih-worker --config", signal.SIGTERM, 143)

@@ -127,6 +127,7 @@ class Broker(Case):
         self.broker.start()
         self.finish(hub, duplicates=0)
 
+    @shared.long
     def test_it_hangs_longer_than_the_heartbeat(self):
         """SIGSTOP for 8 s with a heartbeat of 2 s: connections are given up and made anew."""
         hub = self.loaded(broker=self.broker, settings={"broker": {"heartbeat": "2s"}})

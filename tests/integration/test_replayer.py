@@ -493,6 +493,7 @@ class Daemon(DaemonTest):
         self.assertEqual(["done", "20020", "20020"], self.wait_ended(hub, replay)[:3])
         self.assertEqual((late, []), (self.dead(hub, service), self.dead(hub, other)))
 
+    @shared.long
     def test_a_replay_that_cannot_publish_fails_and_the_next_one_works(self):
         """The exchange is gone: after some tries the row is failed and says why, its letters are dead again, and others are carried out."""
         hub, service = self.ready()

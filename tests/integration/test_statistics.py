@@ -192,6 +192,7 @@ class Database(Case):
         self.wait_sums(hub, seconds=60, delivered=len(set(hub.delivered())))
         self.assertEqual(self.expected_by_rule(hub), self.delivered_by_rule(hub))
 
+    @shared.long
     def test_an_answer_that_is_lost_doubles_nothing(self):
         """Again and again a commit takes effect, and the connection breaks before its answer comes; or somewhere else."""
         proxy = Proxy(self.database.port)
